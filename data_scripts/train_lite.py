@@ -1,0 +1,146 @@
+"""Train a lite Swin on Fashion-Pairs-100 and ship its checkpoint and card.
+
+    python data_scripts/train_lite.py swin_lite_tiny --seed 0
+
+A state is saved after each epoch under runs/; started again, the script goes on from there and ends
+with the same weights as an uninterrupted run on the same machine, since every epoch's random numbers
+depend on the seed and the epoch alone.
+"""
+
+import json
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import timm
+import torch
+import torch.nn.functional as F
+import typer
+from make_fashion_pairs import IDX_DIGESTS, find_source, read_idx
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from safetensors.torch import save_file
+from timm.optim import param_groups_weight_decay
+
+from swinprune_lite.data import FashionPairs, lite_data
+from swinprune_lite.evaluate import evaluate
+from swinprune_lite.files import SHIPPED, atomic, sha256
+from swinprune_lite.lite import create_lite, load_lite
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """AdamW, one cycle (warm-up, then cosine), bf16 autocast; flips and shifts of each half alone."""
+
+    epochs: int
+    batch_size: int = 256
+    peak_lr: float = 2e-3
+    warm_up: float = 0.2  # share of all steps
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    clip_norm: float = 1.0
+
+
+EPOCHS = {"swin_lite_tiny": 24, "swin_lite_small": 16, "swin_lite_base": 16}
+
+
+def train(name: str, seed: int, recipe: Recipe, data: FashionPairs, state_path: Path, device: str) -> torch.nn.Module:
+    """Train, or go on training from the state saved at `state_path`."""
+    torch.manual_seed(seed)
+    model = create_lite(name).to(device)
+    optimizer = torch.optim.AdamW(param_groups_weight_decay(model, recipe.weight_decay), recipe.peak_lr, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.peak_lr, recipe.epochs * len(data), pct_start=recipe.warm_up, cycle_momentum=False
+    )
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    if state_path.exists():
+        state = torch.load(state_path, weights_only=True)
+        if state["recipe"] != asdict(recipe):
+            sys.exit(f"{state_path} was begun with another recipe: {state['recipe']}; remove it to start anew.")
+        data.epoch = state["epoch"]
+        for key, part in parts.items():
+            part.load_state_dict(state[key])
+    columns = [TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Progress(*columns) as progress:
+        for epoch in range(data.epoch, recipe.epochs):
+            bar = progress.add_task(f"{name} seed {seed} epoch {epoch + 1}/{recipe.epochs}", total=len(data))
+            start, losses = time.time(), 0.0
+            for images, classes in data:
+                with torch.autocast(device, torch.bfloat16):
+                    logits = model(images.to(device))
+                loss = F.cross_entropy(logits.float(), classes.to(device), label_smoothing=recipe.label_smoothing)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+                optimizer.step()
+                schedule.step()
+                losses += loss.item()
+                progress.advance(bar)
+            progress.remove_task(bar)
+            seconds = time.time() - start
+            progress.print(f"{name} seed {seed} epoch {epoch + 1}: loss {losses / len(data):.4f}, {seconds:.0f} s")
+            with atomic(state_path) as temporary:
+                state = {key: part.state_dict() for key, part in parts.items()}
+                torch.save({**state, "epoch": epoch + 1, "recipe": asdict(recipe)}, temporary)
+    return model
+
+
+def ship(name: str, seed: int, recipe: Recipe, model: torch.nn.Module, seconds: float, device: str) -> dict:
+    """Write the float16 checkpoint and its card; the accuracies are those of the file, in float32 on the CPU."""
+    path = SHIPPED / f"{name}_seed{seed}.safetensors"
+    with atomic(path) as temporary:
+        save_file({key: tensor.half().cpu().contiguous() for key, tensor in model.state_dict().items()}, temporary)
+    card = {
+        "model": name,
+        "seed": seed,
+        "data": {"name": "Fashion-Pairs-100 from all 60,000 training images", "sha256": IDX_DIGESTS},
+        "recipe": asdict(recipe),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "timm": timm.__version__},
+        "device": device if device == "cuda" else f"cpu, {torch.get_num_threads()} thread(s)",
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds_of_last_run": round(seconds),
+        "sha256": sha256(path),
+    }
+    card_path = path.with_suffix(".json")
+    _write_card(card_path, card)
+    top1, top5, images = evaluate(load_lite(name, seed), lite_data("test"))
+    _write_card(card_path, card | {"top1": top1, "top5": top5, "test_images": images})
+    return json.loads(card_path.read_text())
+
+
+def _write_card(path: Path, card: dict) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n")
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="swin_lite_tiny, swin_lite_small or swin_lite_base.")],
+    seed: int = 0,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the 60,000 pairs; default: the shipped recipe's.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Folder with Fashion-MNIST's four IDX files.")] = None,
+    runs: Annotated[Path, typer.Option(help="Where the state of unfinished training lies.")] = Path("runs"),
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default: all.")] = None,
+) -> None:
+    """Train one lite model and write its checkpoint and card among the shipped files."""
+    if name not in EPOCHS:
+        sys.exit(f"Unknown lite model {name!r}; choose one of {', '.join(EPOCHS)}.")
+    if threads:
+        torch.set_num_threads(threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    recipe = Recipe(epochs or EPOCHS[name])
+    try:
+        garments, labels = read_idx(find_source(source), "train")
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    start = time.time()
+    data = FashionPairs(garments, labels, None, recipe.batch_size, seed)
+    model = train(name, seed, recipe, data, runs / f"{name}_seed{seed}.pt", device)
+    card = ship(name, seed, recipe, model, time.time() - start, device)
+    print(f"{name} seed {seed}: top-1 {card['top1']:.2f} %, top-5 {card['top5']:.2f} % on {card['test_images']} images")
+
+
+if __name__ == "__main__":
+    typer.run(main)

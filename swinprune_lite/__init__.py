@@ -1,0 +1,32 @@
+"""Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested."""
+
+from swinprune_lite.cost import Cost, cost
+from swinprune_lite.data import FashionPairs, lite_data
+from swinprune_lite.evaluate import Accuracy, evaluate
+from swinprune_lite.holding import apply_masks, remove_masks
+from swinprune_lite.importance import importance
+from swinprune_lite.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite
+from swinprune_lite.masks import METHODS, make_masks
+from swinprune_lite.modules import modules, prunable
+
+__version__ = "0.1.0"
+__all__ = [
+    "LITE_MODELS",
+    "METHODS",
+    "Accuracy",
+    "Cost",
+    "FashionPairs",
+    "apply_masks",
+    "cost",
+    "create_lite",
+    "evaluate",
+    "importance",
+    "lite_card",
+    "lite_data",
+    "lite_seeds",
+    "load_lite",
+    "make_masks",
+    "modules",
+    "prunable",
+    "remove_masks",
+]

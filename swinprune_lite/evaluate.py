@@ -1,0 +1,73 @@
+"""Top-1 and top-5 accuracy, the same to the last image on every machine."""
+
+import copy
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+MARGIN = 1e-4  # of the largest logit: far above what float32 arithmetic differs by between processors
+
+
+class Accuracy(NamedTuple):
+    """Shares of images, in percent, whose class is the first, or among the first five, predicted."""
+
+    top1: float
+    top5: float
+    images: int
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Accuracy:
+    """Accuracy of a classifier, computed in its own precision and on its own device.
+
+    The few images whose verdict hangs on a difference of logits that rounding could turn are judged
+    again in float64, so that processors that round differently still agree.
+
+    Args:
+        model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
+        batches: pairs of images (B, C, H, W) and classes (B,).
+
+    Raises:
+        ValueError: no images, fewer than five classes, or logits that are not finite.
+    """
+    was_training = model.training
+    first = next(model.parameters())
+    precise = None
+    ranks = []
+    model.eval()
+    try:
+        for inputs, classes in batches:
+            logits = model(inputs.to(first.device, first.dtype)).cpu()
+            rank, doubtful = _ranks(logits, classes)
+            if doubtful.any():
+                precise = precise or copy.deepcopy(model).cpu().double()
+                rank[doubtful], _ = _ranks(precise(inputs[doubtful].cpu().double()), classes[doubtful])
+            ranks.append(rank)
+    finally:
+        model.train(was_training)
+    if not sum(map(len, ranks)):
+        raise ValueError("There are no images to evaluate on: the batches are empty.")
+    rank = torch.cat(ranks)
+    top1, top5 = (100 * int((rank < k).sum()) / len(rank) for k in (1, 5))
+    return Accuracy(top1, top5, len(rank))
+
+
+def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rank (from 0) of each image's class among its logits (B, classes), and whether rounding could move it
+    into or out of the first one or five. Of equal logits the lower class ranks first.
+    """
+    if logits.shape[-1] < 5:
+        raise ValueError(f"Top-5 needs at least five classes; the model has {logits.shape[-1]}.")
+    if not torch.isfinite(logits).all():
+        raise ValueError("The model's logits are not finite; check its weights for NaN or infinity.")
+    classes = classes.cpu()[:, None]
+    own = logits.gather(1, classes)
+    earlier = torch.arange(logits.shape[1]) < classes
+    rank = ((logits > own) | ((logits == own) & earlier)).sum(1)
+    margin = MARGIN * logits.abs().amax(1, keepdim=True)
+    best = (logits > own + margin).sum(1)
+    worst = (logits >= own - margin).sum(1) - 1
+    doubtful = sum((best < k) & (worst >= k) for k in (1, 5)) > 0
+    return rank, doubtful

@@ -1,0 +1,48 @@
+"""Files that are whole or not there: digests, atomic writes, one clear error for a damaged one."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""Where the data and the trained weights that come with the package lie."""
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success rename it there, on failure leave nothing.
+
+    A reader therefore sees the old file or the new one, never half of it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_digest(path: str | Path, expected: str) -> None:
+    """Raise FileNotFoundError or ValueError unless the file's SHA-256 is `expected`."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is missing; restore it with 'git checkout' or reinstall swinprune-lite.")
+    found = sha256(path)
+    if found != expected:
+        raise ValueError(
+            f"{path} is damaged or altered: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "
+            "restore it with 'git checkout' or reinstall swinprune-lite."
+        )

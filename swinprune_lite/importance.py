@@ -1,0 +1,48 @@
+"""Equation 10: how much of its layer's surviving energy a weight carries.
+
+    Imp(w_j) = w_j^2 / sum_{i <= j} w_i^2,     the layer's weights sorted by decreasing magnitude
+
+The largest weight scores 1. Within a layer the order is that of magnitude; across layers scores are
+comparable, since each is relative to its own layer. It is the LAMP score (Lee et al., ICLR 2021).
+"""
+
+import torch
+
+
+def importance(weight: torch.Tensor) -> torch.Tensor:
+    """Equation 10 for one layer.
+
+    Args:
+        weight: the layer's weights, any shape, any floating type. Of equal magnitudes the earlier
+            (in row-major order) counts as the larger.
+
+    Returns:
+        float64 tensor of the weight's shape, values in [0, 1]: 1 for the largest, 0 for weights
+        that are zero, and so 0 everywhere in a layer of zeros.
+
+    Raises:
+        ValueError: an empty tensor, a type that is not floating, NaN or infinity.
+    """
+    check_weight("weight", weight)
+    magnitude = weight.detach().flatten().to(torch.float64).abs()
+    largest = magnitude.max()
+    if largest > 0:  # a power of two loses no digit, and keeps squares of float64 weights in range
+        magnitude = torch.ldexp(magnitude, -torch.frexp(largest).exponent)
+    ordered, positions = magnitude.sort(descending=True, stable=True)
+    square = ordered.square()
+    scores = torch.empty_like(square)
+    scores[positions] = relative_energy(square, square.cumsum(0))
+    return scores.view(weight.shape)
+
+
+def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
+    """The share of `energy`, that of all weights at least as large, that each squared weight carries; 0 for 0."""
+    return square / energy.masked_fill(square == 0, 1)
+
+
+def check_weight(name: str, weight: torch.Tensor) -> None:
+    """Raise ValueError, naming the weight, unless it is a non-empty floating tensor of finite numbers."""
+    if weight.numel() == 0 or not weight.is_floating_point():
+        raise ValueError(f"{name} must be a non-empty floating tensor; got {tuple(weight.shape)} of {weight.dtype}.")
+    if not torch.isfinite(weight).all():
+        raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")

@@ -1,0 +1,92 @@
+"""Masks: which weights stay.
+
+A method is a criterion (score of a weight), a grouping (which weights compete) and a budget (how many
+of a group go; here always the same share). DIMAP is one combination, LAMP another.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from swinprune_lite.importance import relative_energy
+from swinprune_lite.modules import PRUNED_MODULES, modules, prunable
+from swinprune_lite.selection import Criterion, select
+
+Masks = dict[str, torch.Tensor]
+Grouping = Callable[[nn.Module], list[list[str]]]
+
+
+# Criteria: the score of a weight, from its square and the energy of its layer's weights at least as large.
+def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
+    """The square itself: it orders as the magnitude does."""
+    return square
+
+
+# Groupings: lists of the weights that compete with each other.
+def by_module(model: nn.Module) -> list[list[str]]:
+    """QKV-M, PRJ-M and MLP-M apart, each over all stages."""
+    groups = modules(model)
+    return [groups[module] for module in PRUNED_MODULES if groups[module]]
+
+
+def whole_model(model: nn.Module) -> list[list[str]]:
+    """All prunable weights together: the paper's "model as module"."""
+    return [prunable(model)]
+
+
+def by_layer(model: nn.Module) -> list[list[str]]:
+    """Each layer alone."""
+    return [[name] for name in prunable(model)]
+
+
+METHODS: dict[str, tuple[Criterion, Grouping]] = {
+    "dimap": (relative_energy, by_module),
+    "lamp": (relative_energy, whole_model),
+    "uniform": (magnitude, by_layer),
+    "global": (magnitude, whole_model),
+    "module-magnitude": (magnitude, by_module),
+    "random": (magnitude, by_layer),  # of random numbers in place of the weights
+}
+
+
+def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int = 0) -> Masks:
+    """Masks of all prunable weights; the model is left as it is and no image is used.
+
+    Args:
+        model: any network in which `modules` finds something to prune.
+        ratio: share of the prunable weights to remove, in [0, 1), the same in every group and met
+            exactly: round(ratio * n) of a group's n weights.
+        method: "dimap", "lamp" (the whole model as one module), "uniform" (magnitude, each layer
+            alone), "global" (one magnitude threshold), "module-magnitude" (a magnitude threshold a
+            module) or "random".
+        seed: of "random"; the others need none.
+
+    Returns:
+        parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
+
+    Raises:
+        ValueError: a ratio outside [0, 1), an unknown method, a model with nothing prunable, or
+            weights that hold NaN or infinity.
+    """
+    if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1 or math.isnan(ratio):
+        raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    if not prunable(model):
+        raise ValueError(
+            f"{type(model).__name__} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
+            "mlp.fc2 as in timm's Swin and ViT models."
+        )
+    criterion, grouping = METHODS[method]
+    parameters = dict(model.named_parameters())
+    generator = torch.Generator().manual_seed(seed)
+    masks = {}
+    for group in grouping(model):
+        layers = {name: parameters[name] for name in group}
+        if method == "random":
+            layers = {name: torch.rand(weight.shape, generator=generator) for name, weight in layers.items()}
+        count = sum(weight.numel() for weight in layers.values())
+        masks |= select(layers, round(ratio * count), criterion)
+    return {name: masks[name].to(parameters[name].device) for name in prunable(model)}

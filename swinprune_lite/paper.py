@@ -1,0 +1,35 @@
+"""What the paper prints, as data: the only place where its numbers stand.
+
+The files in `shipped/paper/` were typed from He and Zhou, "Data-independent Module-aware Pruning for
+Hierarchical Vision Transformers", ICLR 2024. Nothing in them was measured here.
+"""
+
+import pandas as pd
+
+from swinprune_lite.files import SHIPPED
+
+TABLES = ("table1_pruned_swin", "table2a_vit_variants", "table2b_vit_compression", "table3_uniform_vs_dimap",
+          "table4_model_as_module", "fig1_component_shares")  # fmt: skip
+TIMM_NAMES = {
+    "Swin-T": "swin_tiny_patch4_window7_224",
+    "Swin-S": "swin_small_patch4_window7_224",
+    "Swin-B": "swin_base_patch4_window7_224",
+}
+"""The architectures of the paper's models in timm."""
+
+LITE_COUNTERPARTS = {"swin_lite_tiny": "Swin-T", "swin_lite_small": "Swin-S", "swin_lite_base": "Swin-B"}
+"""The paper's model that stands where a lite model stands among the three."""
+
+
+def paper_table(name: str) -> pd.DataFrame:
+    """A table of the paper, one row a printed row, columns named with their units.
+
+    Args:
+        name: one of `TABLES`.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in TABLES:
+        raise ValueError(f"Unknown table {name!r}; choose one of {', '.join(TABLES)}.")
+    return pd.read_csv(SHIPPED / "paper" / f"{name}.csv")

@@ -1,0 +1,73 @@
+"""A profile says what a run is: which models, which images, how much fine-tuning, which seed."""
+
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from torch import nn
+
+from swinprune_lite.data import FashionPairs, lite_data
+from swinprune_lite.finetune import Recipe
+from swinprune_lite.lite import LITE_MODELS, load_lite
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One run of the notebooks.
+
+    Attributes:
+        name: "smoke" or "lite".
+        models: lite models, in the paper's order T, S, B.
+        split: of `lite_data`, what accuracy is measured on.
+        finetune_steps: optimizer steps of the short fine-tuning.
+        batch_size: pairs a step.
+        recipe: of the fine-tuning.
+        seed: of the drawing of fine-tuning pairs.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    split: str
+    finetune_steps: int
+    batch_size: int = 128
+    recipe: Recipe = field(default_factory=Recipe)
+    seed: int = 0
+
+    def load(self, model: str) -> nn.Module:
+        """The trained model."""
+        return load_lite(model)
+
+    def test_batches(self) -> FashionPairs:
+        """What accuracy is measured on."""
+        return lite_data(self.split)
+
+    def training_batches(self) -> list:
+        """The batches of the short fine-tuning, the same in every call."""
+        return list(islice(lite_data("train", self.batch_size, self.seed), self.finetune_steps))
+
+    def describe(self) -> str:
+        """One line: what the numbers of this run are, and what they are not."""
+        return (
+            f"Profile {self.name}: {', '.join(self.models)}, trained here on Fashion-Pairs-100, weights shipped; "
+            f"accuracy on {self.test_batches().images:,} test images. These are not ImageNet results."
+        )
+
+
+PROFILES = {
+    "smoke": Profile("smoke", ("swin_lite_tiny",), "smoke", finetune_steps=2, batch_size=16),
+    "lite": Profile("lite", tuple(LITE_MODELS), "test", finetune_steps=25),
+}
+
+
+def get_profile(name: str, models: list[str] | None = None, seed: int = 0) -> Profile:
+    """The named profile, with other models or another seed if given.
+
+    Raises:
+        ValueError: an unknown profile or model.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"Unknown profile {name!r}; choose one of {', '.join(PROFILES)}.")
+    for model in models or ():
+        if model not in LITE_MODELS:
+            raise ValueError(f"Unknown lite model {model!r}; choose from {', '.join(LITE_MODELS)}.")
+    profile = PROFILES[name]
+    return replace(profile, models=tuple(models or profile.models), seed=seed)
