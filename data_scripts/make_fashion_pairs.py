@@ -47,7 +47,9 @@ def find_source(folder: Path | None = None) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"{folder} holds no {name}; give the folder with Fashion-MNIST's four IDX files.")
         if (found := sha256(path)) != expected:
-            raise ValueError(f"{path} is not Fashion-MNIST's file: SHA-256 begins {found[:12]}, expected {expected[:12]}.")
+            raise ValueError(
+                f"{path} is not Fashion-MNIST's file: SHA-256 begins {found[:12]}, expected {expected[:12]}."
+            )
     return folder
 
 
@@ -56,7 +58,9 @@ def _debian_folder() -> Path | None:
         listed = subprocess.run(["dpkg", "-L", PACKAGE], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    return next((Path(line).parent for line in listed.splitlines() if line.endswith("train-images-idx3-ubyte.gz")), None)
+    return next(
+        (Path(line).parent for line in listed.splitlines() if line.endswith("train-images-idx3-ubyte.gz")), None
+    )
 
 
 def _download() -> Path:

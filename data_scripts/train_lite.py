@@ -11,7 +11,7 @@ import json
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -33,40 +33,48 @@ from swinprune_lite.lite import create_lite, load_lite
 
 @dataclass(frozen=True)
 class Recipe:
-    """AdamW, one cycle (warm-up, then cosine), bf16 autocast; flips and shifts of each half alone."""
+    """AdamW, cycles of warm-up and cosine, bf16 autocast; flips and shifts of each half alone."""
 
-    epochs: int
+    epochs: list[int]  # of each cycle
+    peak_lr: list[float]  # of each cycle
     batch_size: int = 256
-    peak_lr: float = 2e-3
-    warm_up: float = 0.2  # share of all steps
+    warm_up: float = 0.2  # share of a cycle's steps
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     clip_norm: float = 1.0
 
 
-EPOCHS = {"swin_lite_tiny": 24, "swin_lite_small": 16, "swin_lite_base": 16}
+# One cycle of 16 epochs left small and base behind tiny (79.6 % top-1 for base); they get a second, gentler one.
+RECIPES = {
+    "swin_lite_tiny": Recipe([24], [2e-3]),
+    "swin_lite_small": Recipe([16, 10], [2e-3, 1e-3]),
+    "swin_lite_base": Recipe([16, 14], [2e-3, 1e-3]),
+}
 
 
 def train(name: str, seed: int, recipe: Recipe, data: FashionPairs, state_path: Path, device: str) -> torch.nn.Module:
     """Train, or go on training from the state saved at `state_path`."""
     torch.manual_seed(seed)
     model = create_lite(name).to(device)
-    optimizer = torch.optim.AdamW(param_groups_weight_decay(model, recipe.weight_decay), recipe.peak_lr, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.peak_lr, recipe.epochs * len(data), pct_start=recipe.warm_up, cycle_momentum=False
-    )
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    epochs, starts = sum(recipe.epochs), [sum(recipe.epochs[:cycle]) for cycle in range(len(recipe.epochs))]
+    state = {}
     if state_path.exists():
         state = torch.load(state_path, weights_only=True)
         if state["recipe"] != asdict(recipe):
             sys.exit(f"{state_path} was begun with another recipe: {state['recipe']}; remove it to start anew.")
         data.epoch = state["epoch"]
-        for key, part in parts.items():
-            part.load_state_dict(state[key])
+        model.load_state_dict(state["model"])
+    optimizer = schedule = None
     columns = [TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()]
     with Progress(*columns) as progress:
-        for epoch in range(data.epoch, recipe.epochs):
-            bar = progress.add_task(f"{name} seed {seed} epoch {epoch + 1}/{recipe.epochs}", total=len(data))
+        for epoch in range(data.epoch, epochs):
+            if optimizer is None or epoch in starts:
+                cycle = max(cycle for cycle, start in enumerate(starts) if start <= epoch)
+                optimizer, schedule = _new_cycle(model, recipe, cycle, len(data))
+                if state and epoch not in starts:
+                    optimizer.load_state_dict(state["optimizer"])
+                    schedule.load_state_dict(state["schedule"])
+            bar = progress.add_task(f"{name} seed {seed} epoch {epoch + 1}/{epochs}", total=len(data))
             start, losses = time.time(), 0.0
             for images, classes in data:
                 with torch.autocast(device, torch.bfloat16):
@@ -83,9 +91,20 @@ def train(name: str, seed: int, recipe: Recipe, data: FashionPairs, state_path: 
             seconds = time.time() - start
             progress.print(f"{name} seed {seed} epoch {epoch + 1}: loss {losses / len(data):.4f}, {seconds:.0f} s")
             with atomic(state_path) as temporary:
-                state = {key: part.state_dict() for key, part in parts.items()}
-                torch.save({**state, "epoch": epoch + 1, "recipe": asdict(recipe)}, temporary)
+                parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+                states = {key: part.state_dict() for key, part in parts.items()}
+                torch.save({**states, "epoch": epoch + 1, "recipe": asdict(recipe)}, temporary)
     return model
+
+
+def _new_cycle(model: torch.nn.Module, recipe: Recipe, cycle: int, steps: int) -> tuple:
+    """Optimizer and schedule of a cycle, with `steps` an epoch."""
+    groups = param_groups_weight_decay(model, recipe.weight_decay)
+    optimizer = torch.optim.AdamW(groups, recipe.peak_lr[cycle], fused=True)
+    total = recipe.epochs[cycle] * steps
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.peak_lr[cycle], total, pct_start=recipe.warm_up, cycle_momentum=False
+    )
 
 
 def ship(name: str, seed: int, recipe: Recipe, model: torch.nn.Module, seconds: float, device: str) -> dict:
@@ -119,18 +138,20 @@ def _write_card(path: Path, card: dict) -> None:
 def main(
     name: Annotated[str, typer.Argument(help="swin_lite_tiny, swin_lite_small or swin_lite_base.")],
     seed: int = 0,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the 60,000 pairs; default: the shipped recipe's.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="One cycle of so many epochs in place of the shipped recipe.")
+    ] = None,
     source: Annotated[Path | None, typer.Option(help="Folder with Fashion-MNIST's four IDX files.")] = None,
     runs: Annotated[Path, typer.Option(help="Where the state of unfinished training lies.")] = Path("runs"),
     threads: Annotated[int | None, typer.Option(help="CPU threads; default: all.")] = None,
 ) -> None:
     """Train one lite model and write its checkpoint and card among the shipped files."""
-    if name not in EPOCHS:
-        sys.exit(f"Unknown lite model {name!r}; choose one of {', '.join(EPOCHS)}.")
+    if name not in RECIPES:
+        sys.exit(f"Unknown lite model {name!r}; choose one of {', '.join(RECIPES)}.")
     if threads:
         torch.set_num_threads(threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    recipe = Recipe(epochs or EPOCHS[name])
+    recipe = replace(RECIPES[name], epochs=[epochs], peak_lr=[2e-3]) if epochs else RECIPES[name]
     try:
         garments, labels = read_idx(find_source(source), "train")
     except (FileNotFoundError, ValueError) as error:

@@ -23,7 +23,9 @@ class Cost(NamedTuple):
     nonzero_macs: int
 
 
-def cost(model: nn.Module, masks: Mapping[str, torch.Tensor] | None = None, input_size: InputSize | None = None) -> Cost:
+def cost(
+    model: nn.Module, masks: Mapping[str, torch.Tensor] | None = None, input_size: InputSize | None = None
+) -> Cost:
     """Parameters and MACs of one forward pass of one image, dense and without the pruned weights.
 
     A pruned weight takes its own products away, one for every position (token) it is applied to.
@@ -74,7 +76,9 @@ def _count(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, dict[str
             functional_call(model, shapes, torch.empty(1, *shape, device="meta"))
     except (AssertionError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{type(model).__name__} does not take an image of (channels, height, width) {shape}: {reason}") from error
+        raise ValueError(
+            f"{type(model).__name__} does not take an image of (channels, height, width) {shape}: {reason}"
+        ) from error
     finally:
         model.train(was_training)
         for hook in hooks:

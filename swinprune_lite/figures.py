@@ -1,6 +1,7 @@
 """The notebooks' figures: one palette for the modules and methods, safe for the colour-blind, on white."""
 
 import re
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -46,7 +47,7 @@ def module_map(model: nn.Module, title: str) -> Figure:
 
     figure, axes = plt.subplots(figsize=(max(7, 0.42 * len(frame) + 1.5), 4), layout="constrained")
     frame.plot.bar(stacked=True, ax=axes, color=MODULE_COLOURS, width=0.8, edgecolor="white", linewidth=0.5)
-    for position, (before, after) in enumerate(zip(order, order[1:])):
+    for position, (before, after) in enumerate(pairwise(order)):
         if "." in after and before.split(".")[0] != after.split(".")[0]:
             axes.axvline(position + 0.5, color="#555555", linewidth=0.8, linestyle=":")
     axes.grid(axis="x", visible=False)
@@ -73,7 +74,13 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     """
     models = list(results.model.unique())
     figure, grid = plt.subplots(
-        2, len(models), figsize=(4 * len(models) + 0.5, 7), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        2,
+        len(models),
+        figsize=(4 * len(models) + 0.5, 7),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     printed = paper_table("table3_uniform_vs_dimap")
     for column, model in enumerate(models):
@@ -87,7 +94,9 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
                 continue
             half = [interval(top1, images) for top1, images in zip(ours.top1, ours.images)]
             grid[0, column].plot(100 * ours.ratio, ours.top1, **style)
-            grid[0, column].fill_between(100 * ours.ratio, ours.top1 - half, ours.top1 + half, color=style["color"], alpha=0.2)
+            grid[0, column].fill_between(
+                100 * ours.ratio, ours.top1 - half, ours.top1 + half, color=style["color"], alpha=0.2
+            )
             theirs = printed[printed.model == paper_model].sort_values("ratio_pct")
             grid[1, column].plot(theirs.ratio_pct, theirs[f"{method}_top1_pct"], **style)
         grid[0, column].set_title(f"{model}\n(measured here)")

@@ -26,7 +26,7 @@ class Recipe:
     """
 
     epochs: int = 1
-    lr: float = 2e-4
+    lr: float = 1e-4
     warm_up: float = 0.25
     weight_decay: float = 1e-8
     label_smoothing: float = 0.05

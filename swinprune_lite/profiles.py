@@ -45,10 +45,11 @@ class Profile:
         return list(islice(lite_data("train", self.batch_size, self.seed), self.finetune_steps))
 
     def describe(self) -> str:
-        """One line: what the numbers of this run are, and what they are not."""
+        """What the numbers of this run are, and what they are not; the first line names the profile."""
         return (
-            f"Profile {self.name}: {', '.join(self.models)}, trained here on Fashion-Pairs-100, weights shipped; "
-            f"accuracy on {self.test_batches().images:,} test images. These are not ImageNet results."
+            f"Profile {self.name}: {', '.join(self.models)}.\n"
+            "Trained for this project on Fashion-Pairs-100; the weights are the shipped ones.\n"
+            f"Accuracy is measured on {self.test_batches().images:,} test images. These are not ImageNet results."
         )
 
 

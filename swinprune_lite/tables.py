@@ -23,71 +23,78 @@ def table3(results: pd.DataFrame) -> pd.DataFrame:
         results: rows of `experiments.one_shot` with methods "uniform" and "dimap".
 
     Returns:
-        Text cells, two decimals; a row for each ratio and model, columns grouped by where they come
-        from. "gain" is DIMAP minus uniform; the paper's printed gain stands beside the one that its
-        own columns give. Cells that the paper does not have are empty.
+        Text cells, two decimals, indexed by ratio and size (T, S, B), columns grouped by where they
+        come from. "gain" is DIMAP minus uniform; the paper's printed gain stands beside the one that
+        its own columns give. Cells that the paper does not have are empty.
     """
     pruned = results[results.method != "dense"]
     measured = pruned.pivot(index=["ratio", "model"], columns="method", values="top1")
     printed = paper_table("table3_uniform_vs_dimap").set_index(["ratio_pct", "model"])
     rows = {}
     for (ratio, model), row in measured.iterrows():
-        key = (round(100 * ratio), LITE_COUNTERPARTS[model])
-        ours = {"model": model} | _format({"uniform": row.uniform, "DIMAP": row.dimap, "gain": row.dimap - row.uniform})
-        theirs = {"model": "", "uniform": "", "DIMAP": "", "gain printed": "", "DIMAP − uniform": ""}
-        if key in printed.index:
-            cell = printed.loc[key]
-            theirs = {"model": key[1]} | _format({
-                "uniform": cell.uniform_top1_pct,
-                "DIMAP": cell.dimap_top1_pct,
-                "gain printed": cell.printed_gain_pct,
-                "DIMAP − uniform": cell.dimap_top1_pct - cell.uniform_top1_pct,
-            })  # fmt: skip
-        rows[(f"{100 * ratio:g} %", model)] = _group(ours, theirs)
-    return _frame(rows, "ratio")
+        cell = _printed(printed, round(100 * ratio), LITE_COUNTERPARTS[model])
+        ours = {"uniform": row.uniform, "DIMAP": row.dimap, "gain": row.dimap - row.uniform}
+        theirs = {
+            "uniform": cell.uniform_top1_pct,
+            "DIMAP": cell.dimap_top1_pct,
+            "gain printed": cell.printed_gain_pct,
+            "DIMAP − uniform": cell.dimap_top1_pct - cell.uniform_top1_pct,
+        }
+        rows[_row(ratio, model)] = _group(ours, theirs, 2)
+    return _frame(rows)
 
 
-def table1(results: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy and cost of the dense model and of DIMAP, beside the paper's table 1.
+def table1_accuracy(results: pd.DataFrame) -> pd.DataFrame:
+    """Accuracy of the dense model and of DIMAP, beside the paper's table 1.
 
     Args:
         results: rows of `experiments.pruned_and_finetuned`.
 
     Returns:
-        Text cells. Parameters and MACs are those not pruned away; "removed" is in percent of the
-        dense model's. The paper prints results after fine-tuning only. Rows at ratios that the
-        paper does not have leave its columns empty.
+        Text cells in percent, two decimals, indexed by ratio and size. "tuned" is after fine-tuning;
+        the paper prints no other. Rows at ratios that the paper does not have leave its columns empty.
     """
-    printed = paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
+    printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
+    rows = {}
+    for row in results.sort_values("ratio", kind="stable").itertuples():
+        cell = _printed(printed, round(100 * row.ratio), LITE_COUNTERPARTS[row.model])
+        ours = {"top-1": row.top1, "top-5": row.top5, "tuned top-1": row.tuned_top1, "tuned top-5": row.tuned_top5}
+        theirs = {"top-1": cell.top1_pct, "top-5": cell.top5_pct}
+        rows[_row(row.ratio, row.model)] = _group(ours, theirs, 2)
+    return _frame(rows)
+
+
+def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
+    """Parameters and MACs that are not pruned away, beside the paper's table 1.
+
+    Args:
+        results: rows of `experiments.pruned_and_finetuned`.
+
+    Returns:
+        Text cells indexed by ratio and size; "removed" is in percent of the dense model's.
+    """
+    printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
     dense = results[results.ratio == 0].set_index("model")
     rows = {}
-    for row in results.itertuples():
+    for row in results.sort_values("ratio", kind="stable").itertuples():
+        cell = _printed(printed, round(100 * row.ratio), LITE_COUNTERPARTS[row.model])
         whole = dense.loc[row.model]
-        ours = {"model": row.model} | _format({
-            "top-1": row.top1,
-            "top-5": row.top5,
-            "tuned top-1": row.tuned_top1,
-            "tuned top-5": row.tuned_top5,
+        ours = {
             "params M": row.params / 1e6,
             "removed %": 100 * (1 - row.params / whole.params),
             "MACs M": row.macs / 1e6,
             "MACs removed %": 100 * (1 - row.macs / whole.macs),
-        })  # fmt: skip
-        key = (LITE_COUNTERPARTS[row.model], round(100 * row.ratio))
-        rows[(f"{100 * row.ratio:g} %" if row.ratio else "dense", row.model)] = _group(ours, _paper_row(printed, key))
-    return _frame(rows, "ratio")
-
-
-def _paper_row(printed: pd.DataFrame, key: tuple[str, int]) -> dict[str, str]:
-    columns = {"top-1": "top1_pct", "top-5": "top5_pct", "params M": "params_m", "removed %": "params_drop_pct",
-               "FLOPs G": "flops_g", "FLOPs removed %": "flops_drop_pct"}  # fmt: skip
-    if key not in printed.index:
-        return dict.fromkeys(["model", *columns], "")
-    cell, one_decimal = printed.loc[key], ("params M", "removed %", "FLOPs G", "FLOPs removed %")
-    return {"model": key[0]} | {
-        column: "" if pd.isna(cell[source]) else f"{cell[source]:.{1 if column in one_decimal else 2}f}"
-        for column, source in columns.items()
-    }
+        }
+        theirs = {
+            "params M": cell.params_m,
+            "removed %": cell.params_drop_pct,
+            "FLOPs G": cell.flops_g,
+            "FLOPs removed %": cell.flops_drop_pct,
+        }
+        rows[_row(row.ratio, row.model)] = _group(ours, theirs, 1) | {
+            (LITE, "params M"): f"{ours['params M']:.2f}",  # a lite model is too small for one decimal
+        }
+    return _frame(rows)
 
 
 def parameter_check(counts: pd.DataFrame) -> pd.DataFrame:
@@ -113,16 +120,26 @@ def parameter_check(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "ratio"])
 
 
-def _format(values: dict[str, float]) -> dict[str, str]:
-    return {key: "" if pd.isna(value) else f"{value:.2f}" for key, value in values.items()}
+def _printed(printed: pd.DataFrame, ratio: int, model: str) -> pd.Series:
+    """The paper's row, or empty cells where it has none."""
+    if (ratio, model) in printed.index:
+        return printed.loc[(ratio, model)]
+    return pd.Series(float("nan"), index=printed.columns)
 
 
-def _group(ours: dict[str, str], theirs: dict[str, str]) -> dict[tuple[str, str], str]:
-    return {(LITE, key): text for key, text in ours.items()} | {(PAPER, key): text for key, text in theirs.items()}
+def _row(ratio: float, model: str) -> tuple[str, str]:
+    return f"{100 * ratio:g} %" if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
 
 
-def _frame(rows: dict[tuple[str, str], dict], index: str) -> pd.DataFrame:
-    """Rows keyed (ratio, model); the model stands in the columns, the ratio becomes the index."""
-    frame = pd.DataFrame(list(rows.values()), index=[ratio for ratio, _ in rows])
+def _group(ours: dict[str, float], theirs: dict[str, float], decimals: int) -> dict[tuple[str, str], str]:
+    return {
+        (origin, column): "" if pd.isna(value) else f"{value:.{decimals}f}"
+        for origin, cells in ((LITE, ours), (PAPER, theirs))
+        for column, value in cells.items()
+    }
+
+
+def _frame(rows: dict[tuple[str, str], dict]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows.values()), index=pd.MultiIndex.from_tuples(rows, names=["ratio", "size"]))
     frame.columns = pd.MultiIndex.from_tuples(frame.columns)
-    return frame.rename_axis(index)
+    return frame

@@ -1,0 +1,55 @@
+# `make help` lists the targets. Everything made here lies under .venv/, build/ and runs/.
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PROFILE ?= lite
+# Two notebooks at a time, each on its share of the cores: on two cores that is a third faster than one after the other.
+JOBS ?= 2
+CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+export OMP_NUM_THREADS ?= $(shell n=$$(( $(CORES) / $(JOBS) )); echo $$(( n > 0 ? n : 1 )))
+
+NOTEBOOKS := $(notdir $(wildcard notebooks/*.ipynb))
+EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
+LIBRARY := $(wildcard swinprune_lite/*.py swinprune_lite/shipped/* swinprune_lite/shipped/paper/*)
+PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/_static/*)
+
+.PHONY: help book test lint outputs bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+book: .venv/installed ## run every notebook (PROFILE=lite) and build the book from them
+	$(MAKE) -j$(JOBS) $(EXECUTED)
+	$(MAKE) build/book/$(PROFILE).done
+	@echo "The book: build/book/_build/html/index.html"
+
+test: .venv/installed ## all tests: library, notebooks, book, browser
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/pytest -n $(JOBS) --dist loadfile tests notebooks --nbval --nbval-current-env
+
+outputs: ## run the notebooks and keep their outputs as the committed ones
+	$(MAKE) book PROFILE=lite
+	$(BIN)/python data_scripts/commit_outputs.py build/executed/lite notebooks
+
+bench: .venv/installed ## ratios measured side by side on this machine
+	OMP_NUM_THREADS=$(CORES) $(BIN)/python benchmarks/masks.py
+
+clean: ## remove what was built (not .venv)
+	rm -rf build
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test]'
+	touch $@
+
+build/executed/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(LIBRARY) .venv/installed
+	@mkdir -p $(@D)
+	$(BIN)/papermill --kernel python3 --no-progress-bar --parameters profile $(PROFILE) $< $@.part.ipynb
+	mv $@.part.ipynb $@
+
+build/book/$(PROFILE).done: $(EXECUTED) $(PROSE)
+	$(BIN)/python book/assemble.py build/executed/$(PROFILE) build/book
+	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet build/book
+	touch $@
