@@ -5,6 +5,7 @@ of a group go; here always the same share). DIMAP is one combination, LAMP anoth
 """
 
 import math
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -66,6 +67,9 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
     Returns:
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
 
+    Warns:
+        UserWarning: one of the three pruned modules is empty, so some layers may have gone unnoticed.
+
     Raises:
         ValueError: a ratio outside [0, 1), an unknown method, a model with nothing prunable, or
             weights that hold NaN or infinity.
@@ -74,10 +78,18 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
         raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
     if method not in METHODS:
         raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
-    if not prunable(model):
+    groups = modules(model)
+    empty = [module for module in PRUNED_MODULES if not groups[module]]
+    if len(empty) == len(PRUNED_MODULES):
         raise ValueError(
             f"{type(model).__name__} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
             "mlp.fc2 as in timm's Swin and ViT models."
+        )
+    if empty:
+        warnings.warn(
+            f"{type(model).__name__} has nothing in {', '.join(empty)}: its layers are not all named as timm's, "
+            "and those that are not stay whole.",
+            stacklevel=2,
         )
     criterion, grouping = METHODS[method]
     parameters = dict(model.named_parameters())

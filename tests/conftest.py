@@ -1,0 +1,19 @@
+"""What several tests share."""
+
+import pytest
+import timm
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def small_swin():
+    """A Swin with random weights that any test may read but not change."""
+    torch.manual_seed(0)
+    return timm.create_model(
+        "swin_tiny_patch4_window7_224", embed_dim=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), num_classes=7
+    ).eval()

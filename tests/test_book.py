@@ -1,0 +1,111 @@
+"""The book builds without a warning and reads well in a browser that has no network."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+import yaml
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
+TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The book, built from the committed notebooks."""
+    source = tmp_path_factory.mktemp("book")
+    binaries = Path(sys.executable).parent
+    subprocess.run([sys.executable, ROOT / "book/assemble.py", ROOT / "notebooks", source], check=True)
+    built = subprocess.run(
+        [binaries / "jupyter-book", "build", "--warningiserror", "--keep-going", "--quiet", source],
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    return source / "_build" / "html"
+
+
+def test_every_notebook_is_in_the_book():
+    assert {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")} <= set(PAGES)
+
+
+def test_equations_one_to_ten_are_numbered(html):
+    text = (html / "method.html").read_text()
+    assert re.findall(r'<span class="eqno">\((\d+)\)', text) == [str(number) for number in range(1, 11)]
+
+
+def test_links_and_images_lead_somewhere(html):
+    broken, anchors = [], {}
+
+    def ids(path):
+        if path not in anchors:
+            anchors[path] = set(re.findall(r'\bid="([^"]+)"', path.read_text()))
+        return anchors[path]
+
+    for page in PAGES:
+        path = html / f"{page}.html"
+        for link in re.findall(r'(?:href|src)="([^"]*)"', path.read_text()):
+            url = urlparse(link)
+            if url.scheme or url.netloc or not (url.path or url.fragment):
+                continue
+            target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            missing = not target.exists()
+            if not missing and url.fragment and target.suffix == ".html":
+                missing = unquote(url.fragment) not in ids(target)
+            if missing:
+                broken.append((page, link))
+    assert not broken
+
+
+def test_colab_button_opens_the_committed_notebook(html):
+    repository = CONFIG["repository"]
+    for page in (page for page in PAGES if page.startswith("notebooks/")):
+        address = repository["url"].replace("https://github.com", "https://colab.research.google.com/github")
+        assert f'href="{address}/blob/{repository["branch"]}/{page}.ipynb"' in (html / f"{page}.html").read_text()
+        assert (ROOT / f"{page}.ipynb").is_file()
+
+
+def test_the_repositorys_address_stands_in_one_place():
+    address = urlparse(CONFIG["repository"]["url"]).path.strip("/")
+    listed = subprocess.run(["git", "grep", "-lI", address], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    assert listed == ["book/_config.yml"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed; .ci/run installs it")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    tab, complaints = context.new_page(), []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.on("requestfailed", lambda request: complaints.append(request.url))
+    tab.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+    tab.goto((html / f"{page}.html").as_uri())
+    mathematics = tab.locator(".math").count()
+    if mathematics:
+        tab.wait_for_selector("mjx-container", state="attached", timeout=20_000)
+        tab.wait_for_function("MathJax.startup.promise.then(() => true)")
+        assert tab.locator("mjx-container").count() >= mathematics
+        assert tab.locator("mjx-merror").count() == 0
+    assert tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)") == []
+    assert tab.locator("article h1").first.is_visible()
+    # nothing is wider than the screen but what scrolls by itself
+    assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+    context.close()
+    assert complaints == []

@@ -1,0 +1,123 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import swinprune_lite as sp
+from swinprune_lite import data, files, lite
+
+
+@pytest.mark.parametrize(("name", "seed"), [(name, seed) for name in sp.LITE_MODELS for seed in sp.lite_seeds(name)])
+def test_every_checkpoint_and_its_card(name, seed):
+    card = sp.lite_card(name, seed)
+    assert {"data", "recipe", "seed", "versions", "device", "top1", "top5", "sha256"} <= card.keys()
+    model = sp.load_lite(name, seed)
+    smoke = sp.evaluate(model, sp.lite_data("smoke"))
+    assert smoke.images == 200
+    assert abs(smoke.top1 - card["top1"]) < 12  # four standard errors of 200 images
+
+
+def test_the_cards_accuracy_is_what_the_checkpoint_gives():
+    accuracy = sp.evaluate(sp.load_lite("swin_lite_tiny"), sp.lite_data("test"))
+    card = sp.lite_card("swin_lite_tiny")
+    assert accuracy == (card["top1"], card["top5"], card["test_images"])
+
+
+def test_what_was_promised_of_the_lite_models():
+    tiny = [sp.lite_card("swin_lite_tiny", seed) for seed in sp.lite_seeds("swin_lite_tiny")]
+    assert len(tiny) >= 3
+    assert min(card["top1"] for card in tiny) >= 82
+    assert min(card["top5"] for card in tiny) >= 98.5
+    assert sp.lite_card("swin_lite_base")["top1"] > sp.lite_card("swin_lite_tiny")["top1"]
+    sizes = [(files.SHIPPED / f"{name}_seed0.safetensors").stat().st_size for name in sp.LITE_MODELS]
+    assert sum(sizes) < 30e6
+
+
+def test_test_pairs_are_fixed_and_nobody_is_paired_with_itself():
+    pairs = sp.lite_data("test")
+    assert sorted(pairs.right.tolist()) == list(range(10_000))
+    assert (pairs.right != torch.arange(10_000)).all()
+    images, classes = next(iter(pairs))
+    assert images.shape == (250, 1, 32, 64)
+    assert torch.equal(classes, 10 * pairs.labels[:250] + pairs.labels[pairs.right[:250]])
+    left = images[0, 0, 2:30, 2:30] * data.STD + data.MEAN
+    torch.testing.assert_close(left * 255, pairs.garments[0].float(), atol=1e-3, rtol=0)
+    again = next(iter(sp.lite_data("test")))[0]
+    assert torch.equal(images, again)
+    assert len(list(sp.lite_data("smoke"))) == 1
+
+
+def test_training_pairs_are_fresh_in_each_pass_and_follow_the_seed():
+    def first(pairs):
+        return next(iter(pairs))[0]
+
+    pairs = sp.lite_data("train", 50, seed=3)
+    one, two = first(pairs), first(pairs)
+    assert not torch.equal(one, two)
+    assert torch.equal(one, first(sp.lite_data("train", 50, seed=3)))
+    assert not torch.equal(one, first(sp.lite_data("train", 50, seed=4)))
+    assert np.bincount(pairs.labels).tolist() == [1000] * 10
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """The shipped folder, copied, so that a test may damage it."""
+    for path in files.SHIPPED.glob("*"):
+        if "tiny_seed0" in path.name or "test" in path.name:
+            shutil.copy(path, tmp_path)
+    monkeypatch.setattr(lite, "SHIPPED", tmp_path)
+    monkeypatch.setattr(data, "SHIPPED", tmp_path)
+    data._arrays.cache_clear()
+    yield tmp_path
+    data._arrays.cache_clear()
+
+
+def test_damaged_files_are_refused(copied):
+    checkpoint, pairs = copied / "swin_lite_tiny_seed0.safetensors", copied / "fashion_pairs_test.npz"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="swin_lite_tiny_seed0.safetensors is damaged or altered"):
+        sp.load_lite("swin_lite_tiny")
+    checkpoint.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="is damaged or altered"):
+        sp.load_lite("swin_lite_tiny")
+    checkpoint.unlink()
+    with pytest.raises(FileNotFoundError, match="is missing"):
+        sp.load_lite("swin_lite_tiny")
+    pairs.write_bytes(pairs.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="fashion_pairs_test.npz is damaged or altered"):
+        sp.lite_data("test")
+
+
+@pytest.mark.parametrize("content", [b"", b"no safetensors", None])
+def test_a_checkpoint_with_the_right_digest_and_the_wrong_content_is_refused(copied, content):
+    checkpoint, card = copied / "swin_lite_tiny_seed0.safetensors", copied / "swin_lite_tiny_seed0.json"
+    if content is None:
+        shutil.copy(files.SHIPPED / "swin_lite_base_seed0.safetensors", checkpoint)
+    else:
+        checkpoint.write_bytes(content)
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": files.sha256(checkpoint)}))
+    with pytest.raises(ValueError, match="does not hold the weights of swin_lite_tiny") as caught:
+        sp.load_lite("swin_lite_tiny")
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="Unknown lite model 'swin_lite_huge'; choose one of swin_lite_tiny"):
+        sp.load_lite("swin_lite_huge")
+    with pytest.raises(ValueError, match="No checkpoint of swin_lite_tiny with seed 99 is shipped; shipped seeds"):
+        sp.load_lite("swin_lite_tiny", 99)
+    with pytest.raises(ValueError, match="Unknown split 'validation'; choose one of test"):
+        sp.lite_data("validation")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), files.atomic(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,147 @@
+import math
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+import timm
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import prune
+
+import swinprune_lite as sp
+from swinprune_lite import selection
+from swinprune_lite.importance import relative_energy
+from swinprune_lite.masks import METHODS, by_layer, by_module, magnitude, whole_model
+
+
+def reference_masks(model, ratio, score, groups):
+    """The textbook way: score everything, sort everything stably, cut."""
+    masks = {}
+    for group in groups:
+        weights = [model.get_parameter(name).detach() for name in group]
+        scores = torch.cat([score(weight).flatten() for weight in weights])
+        kept = torch.zeros(len(scores), dtype=torch.bool)
+        kept[scores.argsort(descending=True, stable=True)[: len(scores) - round(ratio * len(scores))]] = True
+        parts = kept.split([weight.numel() for weight in weights])
+        masks |= {name: part.view(weight.shape) for name, part, weight in zip(group, parts, weights)}
+    return masks
+
+
+def same(ours, theirs):
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+SCORES = {"dimap": sp.importance, "lamp": sp.importance}
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "random"])
+@pytest.mark.parametrize("ratio", [0, 0.1, 0.37, 0.5, 0.95])
+def test_every_method_equals_the_textbook_way(small_swin, method, ratio):
+    _, grouping = METHODS[method]
+    score = SCORES.get(method, torch.abs)
+    assert same(
+        sp.make_masks(small_swin, ratio, method), reference_masks(small_swin, ratio, score, grouping(small_swin))
+    )
+
+
+@pytest.mark.parametrize("name", ["deit_tiny_patch16_224", "swinv2_cr_tiny_ns_224", "swinv2_tiny_window8_256"])
+def test_other_architectures_equal_the_textbook_way(name):
+    model = timm.create_model(name)
+    for weight in model.parameters():  # layers of very different scale
+        weight.data.mul_(10 ** torch.empty(()).uniform_(-3, 3))
+    assert same(sp.make_masks(model, 0.6), reference_masks(model, 0.6, sp.importance, by_module(model)))
+
+
+def test_uniform_and_global_equal_torch_prune(small_swin):
+    names = sp.prunable(small_swin)
+    layers = [nn.Linear(1, 1, bias=False) for _ in names]
+    for layer, name in zip(layers, names):
+        layer.weight = nn.Parameter(small_swin.get_parameter(name).detach().clone())
+    count = sum(layer.weight.numel() for layer in layers)
+    prune.global_unstructured([(layer, "weight") for layer in layers], prune.L1Unstructured, amount=round(0.4 * count))
+    masks = sp.make_masks(small_swin, 0.4, "global")
+    assert all(torch.equal(layer.weight_mask.bool(), masks[name]) for layer, name in zip(layers, names))
+
+    masks = sp.make_masks(small_swin, 0.4, "uniform")
+    for name in names:
+        layer = nn.Linear(1, 1, bias=False)
+        layer.weight = nn.Parameter(small_swin.get_parameter(name).detach().clone())
+        prune.l1_unstructured(layer, "weight", amount=round(0.4 * layer.weight.numel()))
+        assert torch.equal(layer.weight_mask.bool(), masks[name])
+
+
+LAYERS = st.lists(
+    hnp.arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 1.0, -1.0, 0.1, -0.3, 7.0, 1e-20, 3e4])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(LAYERS, st.floats(0, 1), st.sampled_from([torch.float32, torch.bfloat16, torch.float64]), st.booleans())
+def test_selection_with_ties_zeros_and_every_count(arrays, share, dtype, narrow):
+    """With and without the bounds that spare most weights an exact score; equal scores may then fall apart."""
+    layers = {str(i): torch.from_numpy(array).to(dtype) for i, array in enumerate(arrays)}
+    scores = torch.cat([sp.importance(weight) for weight in layers.values()])
+    remove = round(share * len(scores))
+    with pytest.MonkeyPatch.context() as patch:
+        if narrow:
+            patch.setattr(selection, "EXACT_BELOW", 0)
+        kept = torch.cat(list(selection.select(layers, remove, relative_energy).values()))
+    assert int((~kept).sum()) == remove
+    if narrow:
+        assert scores[~kept].sort().values.numpy() == pytest.approx(scores.sort().values[:remove].numpy(), rel=1e-12)
+    else:
+        expected = scores.argsort(descending=True, stable=True)[: len(scores) - remove]
+        assert torch.equal(kept.nonzero().squeeze(1), expected.sort().values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("criterion", [relative_energy, magnitude])
+def test_bounds_lose_nothing_on_large_groups(dtype, criterion):
+    layers = {str(i): (torch.randn(150, 400) * 4.0**-i).to(dtype) for i in range(4)}
+    layers["heavy tail"] = torch.randn(90_000).pow(5).mul(1e-3).to(dtype)
+    score = sp.importance if criterion is relative_energy else lambda weight: weight.double().abs()
+    scores = torch.cat([score(weight).flatten() for weight in layers.values()])
+    for remove in (1, 1000, len(scores) // 2, len(scores) - 1, len(scores)):
+        kept = torch.cat([mask.flatten() for mask in selection.select(layers, remove, criterion).values()])
+        expected = scores.argsort(descending=True, stable=True)[: len(scores) - remove]
+        assert int((~kept).sum()) == remove
+        assert torch.equal(scores[kept].sort(descending=True).values, scores[expected])
+
+
+def test_the_ratio_is_met_exactly_in_every_group(small_swin):
+    sizes = {name: small_swin.get_parameter(name).numel() for name in sp.prunable(small_swin)}
+    for grouping, method in ((by_module, "dimap"), (whole_model, "lamp"), (by_layer, "uniform"), (by_layer, "random")):
+        masks = sp.make_masks(small_swin, 0.333, method)
+        for group in grouping(small_swin):
+            assert sum(int((~masks[name]).sum()) for name in group) == round(0.333 * sum(sizes[name] for name in group))
+
+
+def test_random_follows_its_seed_and_the_model_is_left_alone(small_swin):
+    before = {name: weight.clone() for name, weight in small_swin.named_parameters()}
+    assert same(sp.make_masks(small_swin, 0.5, "random", 1), sp.make_masks(small_swin, 0.5, "random", 1))
+    assert not same(sp.make_masks(small_swin, 0.5, "random", 1), sp.make_masks(small_swin, 0.5, "random", 2))
+    sp.make_masks(small_swin, 0.5)
+    assert all(torch.equal(before[name], weight) for name, weight in small_swin.named_parameters())
+
+
+@pytest.mark.parametrize("ratio", [1.0, -0.1, 1.2, math.nan, "half", None])
+def test_bad_ratio(small_swin, ratio):
+    with pytest.raises(ValueError, match=r"ratio must be a number in \[0, 1\)"):
+        sp.make_masks(small_swin, ratio)
+
+
+def test_bad_method_model_and_weights(small_swin):
+    with pytest.raises(ValueError, match="Unknown method 'magic'; choose one of dimap"):
+        sp.make_masks(small_swin, 0.5, "magic")
+    with pytest.raises(ValueError, match="Linear has nothing to prune"):
+        sp.make_masks(nn.Linear(2, 2), 0.5)
+    for poison in (math.nan, math.inf, -math.inf):
+        model = sp.create_lite("swin_lite_tiny")
+        model.layers[1].blocks[0].mlp.fc1.weight.data[3, 4] = poison
+        for ratio in (0, 0.5):
+            with pytest.raises(ValueError, match=r"layers\.1\.blocks\.0\.mlp\.fc1\.weight holds NaN or infinity"):
+                sp.make_masks(model, ratio)

@@ -1,0 +1,92 @@
+"""What every notebook must be. nbval compares their outputs in the same run: `pytest notebooks --nbval`."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from swinprune_lite.profiles import PROFILES, get_profile
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+DRAWS_OR_TIMES = re.compile(r"^figures\.(?!set_style)|tqdm\(", re.MULTILINE)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def test_there_are_notebooks():
+    assert {"figure3_modules", "table1_pruned_swin", "table3_uniform_vs_dimap"} <= {path.stem for path in NOTEBOOKS}
+
+
+@notebooks
+def test_head_parameters_and_end(path):
+    cells = read(path).cells
+    assert cells[0].source.startswith("# ")
+    assert "**Question.**" in cells[0].source
+    assert "| reproduces |" in cells[0].source
+    (parameters,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    names = [target.id for node in ast.parse(parameters.source).body for target in node.targets]
+    assert names == ["profile", "models", "ratios", "seed"]
+    assert "What you should have seen" in cells[-1].source
+    assert all(line.count("@") == 0 for line in cells[-1].source.splitlines())
+
+
+@notebooks
+def test_committed_with_lite_outputs_and_no_traces_of_the_run(path):
+    notebook = read(path)
+    assert "papermill" not in notebook.metadata
+    said = [output.text for cell in code_cells(path) for output in cell.outputs if output.output_type == "stream"]
+    assert said[0].startswith("Profile lite: ")
+    assert not [cell for cell in code_cells(path) if "injected-parameters" in cell.metadata.get("tags", [])]
+    assert not [output for cell in code_cells(path) for output in cell.outputs if output.get("name") == "stderr"]
+
+
+@notebooks
+def test_only_pictures_and_times_are_left_out_of_the_comparison(path):
+    for cell in code_cells(path):
+        ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
+        assert ignored == bool(DRAWS_OR_TIMES.search(cell.source)), cell.source
+        assert "NBVAL" not in cell.source
+        if ignored:
+            pictures = [output for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+            assert "tqdm" in cell.source or pictures
+            assert "tqdm" in cell.source or cell.metadata.mystnb.image.alt
+
+
+@notebooks
+def test_library_code_stays_in_the_library(path):
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 15
+        assert max(map(len, cell.source.splitlines())) <= 100
+        assert not re.search(r"^(def|class) ", cell.source, re.MULTILINE)
+
+
+@notebooks
+def test_runs_in_the_smoke_profile(path, tmp_path):
+    papermill.execute_notebook(
+        path, tmp_path / "out.ipynb", {"profile": "smoke"}, kernel_name="python3", progress_bar=False
+    )
+    outputs = [output for cell in code_cells(tmp_path / "out.ipynb") for output in cell.outputs]
+    said = next(output.text for output in outputs if output.output_type == "stream")
+    assert said.startswith("Profile smoke: swin_lite_tiny")
+
+
+def test_profiles():
+    assert get_profile("lite").models == ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
+    assert get_profile("smoke", ["swin_lite_base"], 3).models == ("swin_lite_base",)
+    batches = get_profile("smoke", seed=3).training_batches()
+    assert len(batches) == PROFILES["smoke"].finetune_steps
+    with pytest.raises(ValueError, match="Unknown profile 'imaginary'; choose one of smoke, lite"):
+        get_profile("imaginary")
+    with pytest.raises(ValueError, match="Unknown lite model 'swin_lite_huge'"):
+        get_profile("lite", ["swin_lite_huge"])
