@@ -42,6 +42,8 @@ clean: ## remove what was built (not .venv)
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test]'
+	@# matplotlib's font cache: made here, so that no notebook reports that it is being made
+	$(BIN)/python -c 'import matplotlib.font_manager'
 	touch $@
 
 build/executed/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(LIBRARY) .venv/installed

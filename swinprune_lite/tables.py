@@ -32,7 +32,7 @@ def table3(results: pd.DataFrame) -> pd.DataFrame:
     printed = paper_table("table3_uniform_vs_dimap").set_index(["ratio_pct", "model"])
     rows = {}
     for (ratio, model), row in measured.iterrows():
-        cell = _printed(printed, round(100 * ratio), LITE_COUNTERPARTS[model])
+        cell = _printed(printed, ratio, LITE_COUNTERPARTS[model])
         ours = {"uniform": row.uniform, "DIMAP": row.dimap, "gain": row.dimap - row.uniform}
         theirs = {
             "uniform": cell.uniform_top1_pct,
@@ -57,7 +57,7 @@ def table1_accuracy(results: pd.DataFrame) -> pd.DataFrame:
     printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
     rows = {}
     for row in results.sort_values("ratio", kind="stable").itertuples():
-        cell = _printed(printed, round(100 * row.ratio), LITE_COUNTERPARTS[row.model])
+        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
         ours = {"top-1": row.top1, "top-5": row.top5, "tuned top-1": row.tuned_top1, "tuned top-5": row.tuned_top5}
         theirs = {"top-1": cell.top1_pct, "top-5": cell.top5_pct}
         rows[_row(row.ratio, row.model)] = _group(ours, theirs, 2)
@@ -77,7 +77,7 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
     dense = results[results.ratio == 0].set_index("model")
     rows = {}
     for row in results.sort_values("ratio", kind="stable").itertuples():
-        cell = _printed(printed, round(100 * row.ratio), LITE_COUNTERPARTS[row.model])
+        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
         whole = dense.loc[row.model]
         ours = {
             "params M": row.params / 1e6,
@@ -104,26 +104,28 @@ def parameter_check(counts: pd.DataFrame) -> pd.DataFrame:
         counts: rows of `experiments.table1_parameters`.
 
     Returns:
-        Text cells; "agrees" compares after rounding to the one decimal that the paper prints.
+        Text cells; "agrees" compares after rounding to the one decimal that the paper prints, and is
+        empty where the paper has no such ratio.
     """
-    printed = paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
+    printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
     rows = {}
     for row in counts.itertuples():
-        cell = printed.loc[(row.model, round(100 * row.ratio))]
-        ours = {"params M": f"{row.params / 1e6:.1f}", "removed %": f"{100 * (1 - row.params / row.dense):.1f}"}
-        theirs = {"params M": f"{cell.params_m:.1f}", "removed %": f"{cell.params_drop_pct:.1f}"}
+        cell = _printed(printed, row.ratio, row.model)
+        ours = _text({"params M": row.params / 1e6, "removed %": 100 * (1 - row.params / row.dense)}, 1)
+        theirs = _text({"params M": cell.params_m, "removed %": cell.params_drop_pct}, 1)
         rows[(row.model, f"{100 * row.ratio:g} %")] = {
             **{("timm's architecture", key): text for key, text in ours.items()},
             **{("paper", key): text for key, text in theirs.items()},
-            **{("agrees", key): "yes" if ours[key] == theirs[key] else "no" for key in ours},
+            **{("agrees", key): theirs[key] and ("no", "yes")[ours[key] == theirs[key]] for key in ours},
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "ratio"])
 
 
-def _printed(printed: pd.DataFrame, ratio: int, model: str) -> pd.Series:
-    """The paper's row, or empty cells where it has none."""
-    if (ratio, model) in printed.index:
-        return printed.loc[(ratio, model)]
+def _printed(printed: pd.DataFrame, ratio: float, model: str) -> pd.Series:
+    """The paper's row, or empty cells where it has none; the index is (percent, model)."""
+    key = (round(100 * ratio, 6), model)
+    if key in printed.index:
+        return printed.loc[key]
     return pd.Series(float("nan"), index=printed.columns)
 
 
@@ -131,11 +133,15 @@ def _row(ratio: float, model: str) -> tuple[str, str]:
     return f"{100 * ratio:g} %" if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
 
 
+def _text(cells: dict[str, float], decimals: int) -> dict[str, str]:
+    return {column: "" if pd.isna(value) else f"{value:.{decimals}f}" for column, value in cells.items()}
+
+
 def _group(ours: dict[str, float], theirs: dict[str, float], decimals: int) -> dict[tuple[str, str], str]:
     return {
-        (origin, column): "" if pd.isna(value) else f"{value:.{decimals}f}"
+        (origin, column): text
         for origin, cells in ((LITE, ours), (PAPER, theirs))
-        for column, value in cells.items()
+        for column, text in _text(cells, decimals).items()
     }
 
 
