@@ -27,7 +27,8 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/pytest -n $(JOBS) --dist loadfile tests notebooks --nbval --nbval-current-env
+	@# the long notebooks first, so that both workers stay busy to the end
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder notebooks tests --nbval --nbval-current-env
 
 outputs: ## run the notebooks and keep their outputs as the committed ones
 	$(MAKE) book PROFILE=lite
