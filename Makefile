@@ -15,7 +15,7 @@ EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
 LIBRARY := $(wildcard swinprune_lite/*.py swinprune_lite/shipped/* swinprune_lite/shipped/paper/*)
 PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/_static/*)
 
-.PHONY: help book test lint outputs bench clean
+.PHONY: help book test outputs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10

@@ -17,12 +17,13 @@ from rich.console import Console
 from rich.table import Table
 
 import swinprune_lite as sp
+from swinprune_lite.modules import PRUNED_MODULES
 
 
 def textbook(model: torch.nn.Module, ratio: float) -> dict[str, torch.Tensor]:
     """Equation 10 by torch.sort of each layer, and torch.topk over each module."""
     masks = {}
-    for module in ("QKV-M", "PRJ-M", "MLP-M"):
+    for module in PRUNED_MODULES:
         names, scores = sp.modules(model)[module], []
         for name in names:
             square, positions = model.get_parameter(name).detach().flatten().double().square().sort(descending=True)
