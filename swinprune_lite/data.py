@@ -44,7 +44,7 @@ class FashionPairs:
     garments: torch.Tensor
     labels: torch.Tensor
     right: torch.Tensor | None
-    batch_size: int = 250
+    batch_size: int = 100
     seed: int = 0
     epoch: int = 0
 
@@ -93,7 +93,7 @@ def _arrays(name: str) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} cannot be read ({error}); restore it with 'git checkout'.") from error
 
 
-def lite_data(split: str, batch_size: int = 250, seed: int = 0) -> FashionPairs:
+def lite_data(split: str, batch_size: int = 100, seed: int = 0) -> FashionPairs:
     """The shipped Fashion-Pairs-100 data, digest-checked.
 
     Args:

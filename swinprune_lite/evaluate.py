@@ -18,9 +18,16 @@ class Accuracy(NamedTuple):
     images: int
 
 
-@torch.inference_mode()
 def evaluate(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Accuracy:
-    """Accuracy of a classifier, computed in its own precision and on its own device.
+    """Accuracy of a classifier, computed in its own precision and on its own device; see `ranks`."""
+    rank = ranks(model, batches)
+    top1, top5 = (100 * int((rank < k).sum()) / len(rank) for k in (1, 5))
+    return Accuracy(top1, top5, len(rank))
+
+
+@torch.inference_mode()
+def ranks(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+    """How many classes the model prefers to each image's own.
 
     The few images whose verdict hangs on a difference of logits that rounding could turn are judged
     again in float64, so that processors that round differently still agree.
@@ -29,13 +36,17 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tenso
         model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
         batches: pairs of images (B, C, H, W) and classes (B,).
 
+    Returns:
+        int64 tensor (images,): 0 where the top-1 prediction is right, below 5 where top-5 is. Other
+        values may differ by one or two between processors.
+
     Raises:
         ValueError: no images, fewer than five classes, or logits that are not finite.
     """
     was_training = model.training
     first = next(model.parameters())
     precise = None
-    ranks = []
+    found = []
     model.eval()
     try:
         for inputs, classes in batches:
@@ -44,14 +55,12 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tenso
             if doubtful.any():
                 precise = precise or copy.deepcopy(model).cpu().double()
                 rank[doubtful], _ = _ranks(precise(inputs[doubtful].cpu().double()), classes[doubtful])
-            ranks.append(rank)
+            found.append(rank)
     finally:
         model.train(was_training)
-    if not sum(map(len, ranks)):
+    if not sum(map(len, found)):
         raise ValueError("There are no images to evaluate on: the batches are empty.")
-    rank = torch.cat(ranks)
-    top1, top5 = (100 * int((rank < k).sum()) / len(rank) for k in (1, 5))
-    return Accuracy(top1, top5, len(rank))
+    return torch.cat(found)
 
 
 def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Masks: which weights stay.
 
 A method is a criterion (score of a weight), a grouping (which weights compete) and a budget (how many
-of a group go; here always the same share). DIMAP is one combination, LAMP another.
+of a group go). DIMAP is one combination, LAMP another.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from swinprune_lite.budgets import Budget, erdos_renyi_kernel, same_share, uniform_plus
 from swinprune_lite.importance import relative_energy
 from swinprune_lite.modules import PRUNED_MODULES, modules, prunable
 from swinprune_lite.selection import Criterion, select
@@ -42,13 +43,15 @@ def by_layer(model: nn.Module) -> list[list[str]]:
     return [[name] for name in prunable(model)]
 
 
-METHODS: dict[str, tuple[Criterion, Grouping]] = {
-    "dimap": (relative_energy, by_module),
-    "lamp": (relative_energy, whole_model),
-    "uniform": (magnitude, by_layer),
-    "global": (magnitude, whole_model),
-    "module-magnitude": (magnitude, by_module),
-    "random": (magnitude, by_layer),  # of random numbers in place of the weights
+METHODS: dict[str, tuple[Criterion, Grouping, Budget]] = {
+    "dimap": (relative_energy, by_module, same_share),
+    "lamp": (relative_energy, whole_model, same_share),
+    "uniform": (magnitude, by_layer, same_share),
+    "global": (magnitude, whole_model, same_share),
+    "module-magnitude": (magnitude, by_module, same_share),
+    "random": (magnitude, by_layer, same_share),  # of random numbers in place of the weights
+    "erk": (magnitude, by_layer, erdos_renyi_kernel),
+    "uniform+": (magnitude, by_layer, uniform_plus),
 }
 
 
@@ -57,11 +60,12 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
 
     Args:
         model: any network in which `modules` finds something to prune.
-        ratio: share of the prunable weights to remove, in [0, 1), the same in every group and met
-            exactly: round(ratio * n) of a group's n weights.
+        ratio: share of the prunable weights to remove, in [0, 1), met exactly: round(ratio * n) of
+            a group's n weights, or of the model's for "erk" and "uniform+", which share them out
+            unevenly.
         method: "dimap", "lamp" (the whole model as one module), "uniform" (magnitude, each layer
             alone), "global" (one magnitude threshold), "module-magnitude" (a magnitude threshold a
-            module) or "random".
+            module), "random", "erk" or "uniform+" (uneven budgets a layer, see `budgets`).
         seed: of "random"; the others need none.
 
     Returns:
@@ -71,8 +75,8 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
         UserWarning: one of the three pruned modules is empty, so some layers may have gone unnoticed.
 
     Raises:
-        ValueError: a ratio outside [0, 1), an unknown method, a model with nothing prunable, or
-            weights that hold NaN or infinity.
+        ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown method, a model with
+            nothing prunable, or weights that hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1 or math.isnan(ratio):
         raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
@@ -91,14 +95,15 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
             "and those that are not stay whole.",
             stacklevel=2,
         )
-    criterion, grouping = METHODS[method]
+    criterion, grouping, budget = METHODS[method]
     parameters = dict(model.named_parameters())
     generator = torch.Generator().manual_seed(seed)
     masks = {}
-    for group in grouping(model):
+    competing = grouping(model)
+    removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
+    for group, remove in zip(competing, removals):
         layers = {name: parameters[name] for name in group}
         if method == "random":
             layers = {name: torch.rand(weight.shape, generator=generator) for name, weight in layers.items()}
-        count = sum(weight.numel() for weight in layers.values())
-        masks |= select(layers, round(ratio * count), criterion)
+        masks |= select(layers, remove, criterion)
     return {name: masks[name].to(parameters[name].device) for name in prunable(model)}

@@ -5,8 +5,8 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 import swinprune_lite as sp
-from swinprune_lite.experiments import table1_parameters
-from swinprune_lite.paper import LITE_COUNTERPARTS, TIMM_NAMES, paper_table
+from swinprune_lite.reproduction.experiments import table1_parameters
+from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, TIMM_NAMES, paper_table
 
 TABLE1 = paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
 

@@ -8,7 +8,7 @@ import nbformat
 import papermill
 import pytest
 
-from swinprune_lite.profiles import PROFILES, get_profile
+from swinprune_lite.reproduction.profiles import PROFILES, get_profile
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -3,8 +3,8 @@ import math
 import pandas as pd
 import pytest
 
-from swinprune_lite import tables
-from swinprune_lite.experiments import clear_differences
+from swinprune_lite.reproduction import tables
+from swinprune_lite.reproduction.experiments import clear_differences
 
 LITE, PAPER = tables.LITE, tables.PAPER
 

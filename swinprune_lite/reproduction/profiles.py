@@ -5,9 +5,9 @@ from itertools import islice
 
 from torch import nn
 
-from swinprune_lite.data import FashionPairs, lite_data
+from swinprune_lite.data import DIGESTS, FashionPairs, lite_data
 from swinprune_lite.finetune import Recipe
-from swinprune_lite.lite import LITE_MODELS, load_lite
+from swinprune_lite.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
 
 
 @dataclass(frozen=True)
@@ -18,31 +18,42 @@ class Profile:
         name: "smoke" or "lite".
         models: lite models, in the paper's order T, S, B.
         split: of `lite_data`, what accuracy is measured on.
+        live_images: how many of them are evaluated in every build, beside the stored results on all.
         finetune_steps: optimizer steps of the short fine-tuning.
         batch_size: pairs a step.
         recipe: of the fine-tuning.
-        seed: of the drawing of fine-tuning pairs.
+        seed: which replicate is computed in a build; see `replicates`.
     """
 
     name: str
     models: tuple[str, ...]
     split: str
+    live_images: int
     finetune_steps: int
     batch_size: int = 128
     recipe: Recipe = field(default_factory=Recipe)
     seed: int = 0
 
-    def load(self, model: str) -> nn.Module:
+    def load(self, model: str, training_seed: int = 0) -> nn.Module:
         """The trained model."""
-        return load_lite(model)
+        return load_lite(model, training_seed)
 
-    def test_batches(self) -> FashionPairs:
-        """What accuracy is measured on."""
-        return lite_data(self.split)
+    def training_seeds(self, model: str) -> list[int]:
+        """Seeds of the trainings of which the weights are there."""
+        return lite_seeds(model)
 
-    def training_batches(self) -> list:
-        """The batches of the short fine-tuning, the same in every call."""
-        return list(islice(lite_data("train", self.batch_size, self.seed), self.finetune_steps))
+    def test_batches(self, images: int | None = None) -> FashionPairs:
+        """What accuracy is measured on: all of it, or the first so many images."""
+        data = lite_data(self.split)
+        return data if images is None else replace(data, right=data.right[:images])
+
+    def training_batches(self, seed: int, steps: int) -> list:
+        """The batches of the short fine-tuning, the same in every call with this seed."""
+        return list(islice(lite_data("train", self.batch_size, seed), steps))
+
+    def digests(self, model: str, training_seed: int) -> dict[str, str]:
+        """SHA-256 of the weights and of both sets of images."""
+        return {"weights": lite_card(model, training_seed)["sha256"], **DIGESTS}
 
     def describe(self) -> str:
         """What the numbers of this run are, and what they are not; the first line names the profile."""
@@ -54,8 +65,8 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", ("swin_lite_tiny",), "smoke", finetune_steps=2, batch_size=16),
-    "lite": Profile("lite", tuple(LITE_MODELS), "test", finetune_steps=25),
+    "smoke": Profile("smoke", ("swin_lite_tiny",), "smoke", live_images=100, finetune_steps=2, batch_size=16),
+    "lite": Profile("lite", tuple(LITE_MODELS), "test", live_images=1000, finetune_steps=25),
 }
 
 

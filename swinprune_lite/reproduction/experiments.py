@@ -12,9 +12,9 @@ from swinprune_lite.finetune import finetune
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
 from swinprune_lite.modules import modules
-from swinprune_lite.paper import TIMM_NAMES
-from swinprune_lite.profiles import Profile
-from swinprune_lite.tables import interval
+from swinprune_lite.reproduction.paper import TIMM_NAMES
+from swinprune_lite.reproduction.profiles import Profile
+from swinprune_lite.reproduction.tables import interval
 
 
 def one_shot(profile: Profile, ratios: Sequence[float], methods: Sequence[str]) -> Iterator[dict]:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from swinprune_lite.modules import modules
-from swinprune_lite.paper import LITE_COUNTERPARTS, paper_table
-from swinprune_lite.tables import interval
+from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
+from swinprune_lite.reproduction.tables import interval
 
 # Okabe and Ito's palette
 MODULE_COLOURS = {"QKV-M": "#0072B2", "PRJ-M": "#E69F00", "MLP-M": "#009E73", "AUX-M": "#999999"}

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from swinprune_lite.paper import LITE_COUNTERPARTS, paper_table
+from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
 
 LITE = "measured here (lite)"
 PAPER = "paper (ImageNet-1k)"

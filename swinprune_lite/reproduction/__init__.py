@@ -1,0 +1,1 @@
+"""What reproduces the paper with the library: its numbers, the experiments and their store, tables, figures, ledger."""
