@@ -49,16 +49,18 @@ def cost(
         check_masks(model, masks)
         removed = {name: mask.numel() - int(mask.sum()) for name, mask in masks.items()}
     params = sum(parameter.numel() for parameter in parameters.values())
-    macs, positions = _count(model, _image_shape(model, input_size))
+    macs, positions = macs_and_positions(model, input_size)
     saved = sum(count * positions.get(name, 0) for name, count in removed.items())
     return Cost(params, params - sum(removed.values()), macs, macs - saved)
 
 
-def _count(model: nn.Module, shape: tuple[int, int, int]) -> tuple[int, dict[str, int]]:
-    """MACs of the whole network, and for each linear layer's weight the positions it is applied to.
+def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) -> tuple[int, dict[str, int]]:
+    """MACs of the whole network for one image, and the positions each linear layer's weight is applied to.
 
-    Everything runs on the meta device: shapes only, no arithmetic.
+    Everything runs on the meta device: shapes only, no arithmetic. A weight of a layer that is applied
+    to n positions (tokens) takes part in n products. Arguments and errors as for `cost`.
     """
+    shape = _image_shape(model, input_size)
     positions: dict[str, int] = {}
     names = {module: name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
 

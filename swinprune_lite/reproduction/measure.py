@@ -24,6 +24,7 @@ class Setting:
         training_seed: which of the trained weights.
         seed: of random masks and of the fine-tuning's drawing of images; 0 where neither is used.
         steps: of fine-tuning with the masks held; 0: one shot.
+        images: evaluated, the first so many; 0: all.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Setting:
     training_seed: int = 0
     seed: int = 0
     steps: int = 0
+    images: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
     Args:
         profile: gives the weights, the images and the recipe.
         setting: what to measure.
-        images: evaluate on the first so many test images; None: on all.
+        images: evaluate on the first so many test images only; None: as the setting says.
     """
     start = time.perf_counter()
     model = profile.load(setting.model, setting.training_seed)
@@ -77,7 +79,7 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
     if setting.steps:
         finetune(model, profile.training_batches(setting.seed, setting.steps), profile.recipe)
         remove_masks(model)
-    rank = ranks(model, profile.test_batches(images))
+    rank = ranks(model, profile.test_batches(images or setting.images or None))
     left = cost(model, masks)
     seconds = time.perf_counter() - start
     return Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, seconds)

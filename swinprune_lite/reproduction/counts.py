@@ -1,0 +1,204 @@
+"""Parameters and MACs of whole architectures and of their components; no weights and no images needed."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import pandas as pd
+import timm
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from swinprune_lite.cost import cost, macs_and_positions
+from swinprune_lite.modules import PRUNED_MODULES, modules
+from swinprune_lite.reproduction.paper import TIMM_NAMES
+
+FIGURE1 = {
+    "VGG-16": ("vgg16", 224, {}),
+    "Inception-v3": ("inception_v3", 224, {"aux_logits": True}),
+    "ResNet-50": ("resnet50", 224, {}),
+    "Swin-B": ("swin_base_patch4_window7_224", 224, {}),
+}
+"""Figure 1's networks: timm's name, the side of the image at which the MACs come near the printed ones, options."""
+
+TABLE2 = {
+    ("ViT-B/16", 384): "vit_base_patch16_384",
+    ("ViT-L/16", 384): "vit_large_patch16_384",
+    ("DeiT-S", 224): "deit_small_patch16_224",
+    ("DeiT-B", 224): "deit_base_patch16_224",
+    ("DeiT-B", 384): "deit_base_patch16_384",
+    ("CrossViT-18 (dagger)", 224): "crossvit_18_dagger_240",
+    ("TNT", 224): "tnt_b_patch16_224",
+    ("TransMix", 224): "deit_base_patch16_224",  # a way of training; the network is DeiT-B's
+    ("MobileViTv2", 224): "mobilevitv2_200",
+}
+"""Table 2's networks that timm has, by method and image size."""
+
+RULES = {
+    "all of attention": {"qkv": "att", "proj": "att", "product": "att", "table": "att"},
+    "QKV alone": {"qkv": "att"},
+    "QKV and the products": {"qkv": "att", "product": "att", "table": "att"},
+}
+"""What counts as attention; what a rule does not name goes to conv if it is a convolution, else to fc."""
+
+
+def build(name: str, **options) -> nn.Module:
+    """timm's architecture on the meta device: shapes without numbers."""
+    with torch.device("meta"):
+        model = timm.create_model(name, **options).eval()
+    if options.get("aux_logits"):
+        model.aux_logits = False  # the side head counts as parameters; it is not run when the network is used
+    return model
+
+
+def parts(name: str, size: int, **options) -> pd.DataFrame:
+    """Parameters and MACs of a network by part.
+
+    Returns:
+        Index: conv, fc, merge, mlp, qkv, proj, product (query by key and attention by value), table,
+        norm, those that occur; columns params and macs, whole numbers.
+    """
+    model = build(name, **options)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, 3, size, size, device="meta"))
+    flops = {path.partition(".")[2]: sum(ops.values()) for path, ops in counter.get_flop_counts().items()}
+    params, macs = Counter(), Counter()
+    for path, module in model.named_modules():
+        for leaf, parameter in module.named_parameters(recurse=False):
+            params[_part(path, module, leaf)] += parameter.numel()
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            macs[_part(path, module, "weight")] += flops.get(path, 0) // 2
+        elif "Attention" in type(module).__name__:
+            inside = sum(flops.get(f"{path}.{child}", 0) for child, _ in module.named_children())
+            macs["product"] += (flops.get(path, 0) - inside) // 2
+    frame = pd.DataFrame({"params": params, "macs": macs}).fillna(0).astype(int)
+    return frame[frame.sum(axis=1) > 0]
+
+
+def _part(path: str, module: nn.Module, leaf: str) -> str:
+    if isinstance(module, nn.Conv2d):  # timm writes VGG's first two fully connected layers as convolutions
+        return "fc" if "pre_logits" in path else "conv"
+    if "relative_position" in leaf:
+        return "table"
+    for part, pattern in (("qkv", r"qkv$"), ("proj", r"attn\.proj$"), ("mlp", r"mlp\."), ("merge", r"reduction$")):
+        if re.search(pattern, path):
+            return part
+    return "fc" if isinstance(module, nn.Linear) else "norm"
+
+
+def shares(table: pd.DataFrame, rule: dict[str, str]) -> pd.DataFrame:
+    """Percent of parameters and MACs that are conv, fc and att under a rule (figure 1).
+
+    Args:
+        table: of `parts`.
+        rule: part -> component ("att", "fc", "conv", or "none": not counted); see `RULES`.
+    """
+    component = [rule.get(part, "conv" if part == "conv" else "fc") for part in table.index]
+    counted = table.groupby(component).sum().drop(index="none", errors="ignore")
+    return 100 * counted / counted.sum()
+
+
+def figure1(rule: str = "all of attention") -> pd.DataFrame:
+    """Figure 1 counted: one row a model and component.
+
+    Returns:
+        model, component, params_share_pct, flops_share_pct, params_m, flops_g (totals of the model).
+    """
+    rows = []
+    for model, (name, size, options) in FIGURE1.items():
+        table = parts(name, size, **options)
+        whole = cost(build(name, **options), {}, size)
+        for component, row in shares(table, RULES[rule]).iterrows():
+            rows.append({
+                "model": model,
+                "component": component,
+                "params_share_pct": row.params,
+                "flops_share_pct": row.macs,
+                "params_m": whole.params / 1e6,
+                "flops_g": whole.macs / 1e9,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def nearest_rules(printed_params: float, printed_macs: float, count: int = 5) -> pd.DataFrame:
+    """All ways of counting Swin-B's parts as attention, fully connected or not at all, nearest to a split first.
+
+    Args:
+        printed_params: percent of parameters that is attention.
+        printed_macs: percent of MACs that is attention.
+        count: how many to return.
+
+    Returns:
+        attention, left out (names of parts), params %, MACs %, off by (points, the larger of the two).
+    """
+    table = parts(*FIGURE1["Swin-B"][:2])
+    free = [part for part in table.index if part not in ("conv", "mlp")]
+    rows = []
+    for choice in product(("fc", "att", "none"), repeat=len(free)):
+        rule = dict(zip(free, choice))
+        found = shares(table, rule)
+        if "att" in found.index:
+            params, macs = found.loc["att"]
+            rows.append({
+                "attention": ", ".join(part for part in free if rule[part] == "att"),
+                "left out": ", ".join(part for part in free if rule[part] == "none"),
+                "params %": params,
+                "MACs %": macs,
+                "off by": max(abs(params - printed_params), abs(macs - printed_macs)),
+            })  # fmt: skip
+    ranked = pd.DataFrame(rows).sort_values("off by", kind="stable")
+    return ranked.head(count).reset_index(drop=True)
+
+
+def table2(rows: pd.DataFrame) -> pd.DataFrame:
+    """Parameters (millions) and MACs (billions) of those rows of table 2 that timm has; the others stay empty.
+
+    Args:
+        rows: `paper_table("table2a_vit_variants")` or "table2b_vit_compression".
+    """
+    counted = {}
+    for index, row in rows.iterrows():
+        if name := TABLE2.get((row.method, row.image_size)):
+            model = build(name)
+            own = model.pretrained_cfg["input_size"][-1] if "crossvit" in name else int(row.image_size)
+            whole = cost(model, {}, own)
+            counted[index] = {"timm": name, "params_m": whole.params / 1e6, "flops_g": whole.macs / 1e9}
+    return pd.DataFrame.from_dict(counted, orient="index").reindex(rows.index)
+
+
+def remaining(ratios: Sequence[float]) -> Iterator[dict]:
+    """What table 1 counts, for the paper's Swins and a ratio in every module; independent of the weights.
+
+    Yields:
+        model, ratio, params, dense (parameters left and in all), dense_macs, alike_macs (left if every
+        layer lost the same share), least_macs, most_macs (left over all ways to choose each module's
+        weights: the ones used at the most positions first, or last).
+    """
+    for model_name, architecture in TIMM_NAMES.items():
+        model = build(architecture)
+        whole = cost(model, {})
+        sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+        _, positions = macs_and_positions(model)
+        for ratio in ratios:
+            removed, saved = 0, defaultdict(float)
+            for module in PRUNED_MODULES:
+                layers = [(sizes[name], positions[name]) for name in modules(model)[module]]
+                budget = round(ratio * sum(size for size, _ in layers))
+                removed += budget
+                saved["alike"] += ratio * sum(size * times for size, times in layers)
+                for end, order in (("least", True), ("most", False)):
+                    left = budget
+                    for size, times in sorted(layers, key=lambda layer: layer[1], reverse=order):
+                        taken = min(left, size)
+                        left -= taken
+                        saved[end] += taken * times
+            yield {
+                "model": model_name,
+                "ratio": ratio,
+                "params": whole.params - removed,
+                "dense": whole.params,
+                "dense_macs": whole.macs,
+                **{f"{end}_macs": whole.macs - amount for end, amount in saved.items()},
+            }

@@ -1,0 +1,46 @@
+"""How far chance alone moves an accuracy, over test images and over seeds."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}  # two-sided 95 %, by degrees of freedom
+
+
+def interval(percent: float, images: int) -> float:
+    """Half the width, in points, of the 95 % confidence interval of an accuracy of `percent` on `images` images."""
+    share = percent / 100
+    return 100 * 1.96 * math.sqrt(share * (1 - share) / images)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half the width of the 95 % interval (Student's t) of a mean over seeds; nan for a single value.
+
+    Raises:
+        ValueError: more values than the table of quantiles has.
+    """
+    count = len(values)
+    if count < 2:
+        return math.nan
+    if count - 1 not in STUDENT_T:
+        raise ValueError(f"At most {max(STUDENT_T) + 1} seeds; got {count}.")
+    mean = sum(values) / count
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    return STUDENT_T[count - 1] * deviation / math.sqrt(count)
+
+
+def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:
+    """Mean accuracy of `first` minus `second` in points, and half its 95 % interval.
+
+    Both hold one bool tensor (images,) a replicate: which images were right. The same images and the
+    same seeds stand on both sides, so what they have in common cancels. The half width is the larger
+    of two: over images (of the mean difference of each image) and, with several replicates that
+    differ, over replicates (Student's t).
+    """
+    differences = [a.double() - b.double() for a, b in zip(first, second, strict=True)]
+    by_image = torch.stack(differences).mean(0)
+    means = [100 * difference.mean().item() for difference in differences]
+    over_images = 100 * 1.96 * by_image.std().item() / math.sqrt(len(by_image))
+    over_seeds = spread(means)
+    return sum(means) / len(means), over_images if math.isnan(over_seeds) else max(over_images, over_seeds)
