@@ -3,16 +3,28 @@
     python book/assemble.py build/executed/lite build/book
 
 Papermill's own cell is hidden from the page, not removed: the reader of a profile other than the
-default must be able to see which one ran.
+default must be able to see which one ran. The first page gets the ledger's totals.
 """
 
 import shutil
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import typer
 
+from swinprune_lite.reproduction.ledger import totals
+from swinprune_lite.reproduction.store import RESULTS
+
 BOOK = Path(__file__).parent
+TOTALS = "<!-- totals of the ledger -->"
+
+
+def totals_table() -> str:
+    """The ledger's totals as Markdown, from the file that its notebook wrote."""
+    counted = totals(pd.read_csv(RESULTS / "ledger.csv", keep_default_na=False))
+    lines = [f"| {verdict} | {count} |" for verdict, count in counted["rows"].items()]
+    return "\n".join(["| verdict | rows |", "| --- | ---: |", *lines, f"| **all** | **{counted['rows'].sum()}** |"])
 
 
 def main(executed: Path, output: Path) -> None:
@@ -24,6 +36,8 @@ def main(executed: Path, output: Path) -> None:
     for path in BOOK.iterdir():
         if path.suffix in {".md", ".yml", ".bib"}:
             shutil.copy(path, output)
+    index = output / "index.md"
+    index.write_text(index.read_text().replace(TOTALS, totals_table()))
     shutil.copytree(BOOK / "_static", output / "_static", dirs_exist_ok=True)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:

@@ -9,46 +9,71 @@ Started again after a kill, it goes on: a measurement is kept as soon as it is t
 import multiprocessing
 import os
 import sys
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated
 
+import timm
 import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from swinprune_lite.reproduction.grid import whole
 from swinprune_lite.reproduction.measure import Measurement, Setting, measure
-from swinprune_lite.reproduction.profiles import get_profile
+from swinprune_lite.reproduction.paper import TIMM_NAMES
+from swinprune_lite.reproduction.profiles import Profile, get_profile
 from swinprune_lite.reproduction.store import RESULTS, Store
+from swinprune_lite.reproduction.timing import ACCELERATION, acceleration, record
 
-PROFILE = get_profile("lite")
+SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 
 
-def compute(missing: list[Setting], store: Store, jobs: int) -> None:
+def compute(profile: Profile, missing: list[Setting], store: Store, jobs: int) -> None:
     """Measure in `jobs` processes, each on its share of the cores; this process alone writes."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    spawned = multiprocessing.get_context("spawn")
     with (
         Progress(*columns, TimeRemainingColumn()) as progress,
-        ProcessPoolExecutor(
-            jobs, multiprocessing.get_context("spawn"), torch.set_num_threads, (threads,), max_tasks_per_child=None
-        ) as pool,
+        ProcessPoolExecutor(jobs, spawned, _start_worker, (threads, os.getpid())) as pool,
     ):
         bar = progress.add_task("measurements", total=len(missing))
-        work = {pool.submit(measure, PROFILE, setting): setting for setting in missing}
+        work = {pool.submit(measure, profile, setting): setting for setting in missing}
         for done in as_completed(work):
             setting, found = work[done], done.result()
-            store.add(PROFILE, setting, found)
-            progress.console.print(f"{setting}: top-1 {100 * found.top1.float().mean():.2f} %, {found.seconds:.0f} s")
+            store.add(profile, setting, found)
+            progress.console.print(f"{setting}: top-1 {_top1(found)}, {found.seconds:.0f} s", soft_wrap=True)
             progress.advance(bar)
 
 
-def differences(ours: Store, theirs: Store, settings: list[Setting]) -> list[str]:
+def _start_worker(threads: int, parent: int) -> None:
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A worker whose parent was killed would go on for nobody."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def time_forward_passes(folder: Path) -> None:
+    """Figure 4's times, alone on the machine and kept once."""
+    path = folder / ACCELERATION
+    if not path.exists():
+        torch.manual_seed(0)
+        model = timm.create_model(TIMM_NAMES["Swin-T"])
+        record(acceleration(model, SPEED_RATIOS, repeats=9), path)
+
+
+def differences(profile: Profile, ours: Store, theirs: Store, settings: list[Setting]) -> list[str]:
     """One line for every setting in which the two stores do not agree."""
     lines = []
     for setting in settings:
-        a, b = ours.find(PROFILE, setting), theirs.find(PROFILE, setting)
+        a, b = ours.find(profile, setting), theirs.find(profile, setting)
         if a is None or b is None:
             lines.append(f"{setting}: not in {(theirs if a else ours).folder}")
         elif not a.same_as(b):
@@ -64,17 +89,20 @@ def main(
     into: Annotated[Path, typer.Option(help="Store that is filled.")] = Path("runs/reproduced"),
     against: Annotated[Path, typer.Option(help="Store that it is compared with.")] = RESULTS,
     only: Annotated[str, typer.Option(help="Models whose name contains this.")] = "",
+    profile: Annotated[str, typer.Option(help="lite; or smoke, which compares 200 images.")] = "lite",
+    first: Annotated[int | None, typer.Option(help="The first so many measurements.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, os.cpu_count() or 1),
 ) -> None:
     """Measure what is missing in INTO, then compare with AGAINST; exit code 1 if they differ."""
     try:
-        store = Store(into)
-        settings = [setting for setting in whole(PROFILE) if only in setting.model]
-        missing = [setting for setting in settings if store.find(PROFILE, setting) is None]
+        run, store = get_profile(profile), Store(into)
+        settings = [setting for setting in whole(run) if only in setting.model][:first]
+        missing = [setting for setting in settings if store.find(run, setting) is None]
         print(f"{len(settings)} measurements, {len(settings) - len(missing)} of them in {into}.")
-        compute(missing, store, jobs)
+        compute(run, missing, store, jobs)
+        time_forward_passes(into)
         if into.resolve() != against.resolve():
-            lines = differences(store, Store(against), settings)
+            lines = differences(run, store, Store(against), settings)
             print("\n".join(lines) or f"{into} and {against} agree in all {len(settings)} measurements.")
             raise typer.Exit(bool(lines))
     except ValueError as error:

@@ -4,9 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
+import pandas as pd
 import pytest
 import yaml
 from playwright.sync_api import sync_playwright
@@ -38,8 +40,16 @@ def test_every_notebook_is_in_the_book():
 
 
 def test_equations_one_to_ten_are_numbered(html):
-    text = (html / "method.html").read_text()
+    text = (html / "notebooks/equations_1_to_10.html").read_text()
     assert re.findall(r'<span class="eqno">\((\d+)\)', text) == [str(number) for number in range(1, 11)]
+
+
+def test_first_page_shows_the_totals_of_the_ledger(html):
+    text = re.sub(r"<[^>]+>|\s+", " ", (html / "index.html").read_text())
+    verdicts = pd.read_csv(ROOT / "results" / "ledger.csv").verdict.str.partition(":")[0]
+    for verdict, count in verdicts.value_counts().items():
+        assert re.search(rf"{re.escape(verdict)}\s+{count}\b", unescape(text)), verdict
+    assert re.search(r"all\s+315\b", text)
 
 
 def test_links_and_images_lead_somewhere(html):

@@ -5,7 +5,7 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 import swinprune_lite as sp
-from swinprune_lite.reproduction.experiments import table1_parameters
+from swinprune_lite.reproduction.counts import remaining
 from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, TIMM_NAMES, paper_table
 
 TABLE1 = paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
@@ -28,7 +28,7 @@ def test_dense_counts_equal_the_papers_printed_digits(name):
 
 def test_removed_parameters_of_all_nine_rows():
     off_by_one = []
-    for row in table1_parameters([0.15, 0.35, 0.55]):
+    for row in remaining([0.15, 0.35, 0.55]):
         printed = TABLE1.loc[(row["model"], round(100 * row["ratio"]))]
         assert f"{100 * (1 - row['params'] / row['dense']):.1f}" == f"{printed.params_drop_pct:.1f}"
         assert abs(row["params"] / 1e6 - printed.params_m) < 0.1

@@ -13,7 +13,7 @@ from swinprune_lite.reproduction.profiles import PROFILES, get_profile
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-DRAWS_OR_TIMES = re.compile(r"^figures\.(?!set_style)|tqdm\(", re.MULTILINE)
+DRAWS_OR_TIMES = re.compile(r"^figures\.(?!set_style|pareto)|tqdm\(|^timing\.summary\(measured\)", re.MULTILINE)
 
 
 def read(path):
@@ -25,7 +25,10 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert {"figure3_modules", "table1_pruned_swin", "table3_uniform_vs_dimap"} <= {path.stem for path in NOTEBOOKS}
+    expected = {f"table{number}" for number in range(1, 5)} | {f"figure{number}" for number in range(1, 7)}
+    stems = {path.stem for path in NOTEBOOKS}
+    assert expected | {"equations", "reproduction"} == {stem.split("_")[0] for stem in stems}
+    assert len(stems) == 12
 
 
 @notebooks
@@ -33,12 +36,27 @@ def test_head_parameters_and_end(path):
     cells = read(path).cells
     assert cells[0].source.startswith("# ")
     assert "**Question.**" in cells[0].source
+    assert "**Answer.**" in cells[0].source
     assert "| reproduces |" in cells[0].source
     (parameters,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     names = [target.id for node in ast.parse(parameters.source).body for target in node.targets]
     assert names == ["profile", "models", "ratios", "seed"]
-    assert "What you should have seen" in cells[-1].source
-    assert all(line.count("@") == 0 for line in cells[-1].source.splitlines())
+    (seen,) = [cell.source for cell in cells if "## What you should have seen" in cell.source]
+    assert "@" not in seen
+
+
+@notebooks
+def test_ends_in_exercises_with_hidden_solutions_that_run(path):
+    cells = read(path).cells
+    begin = next(index for index, cell in enumerate(cells) if "## Exercises" in cell.source)
+    assert "## What you should have seen" in cells[begin - 1].source
+    questions, solutions = cells[begin::2], cells[begin + 1 :: 2]
+    assert len(questions) == len(solutions) in (2, 3)
+    for number, (question, solution) in enumerate(zip(questions, solutions), 1):
+        assert f"**Exercise {number}.**" in question.source
+        assert solution.source.startswith(f"# Solution {number}\n")
+        assert solution.metadata.tags == ["hide-cell"]
+        assert [output for output in solution.outputs if output.output_type in ("stream", "execute_result")]
 
 
 @notebooks
@@ -59,8 +77,9 @@ def test_only_pictures_and_times_are_left_out_of_the_comparison(path):
         assert "NBVAL" not in cell.source
         if ignored:
             pictures = [output for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
-            assert "tqdm" in cell.source or pictures
-            assert "tqdm" in cell.source or cell.metadata.mystnb.image.alt
+            drawn = "figures." in cell.source
+            assert drawn == bool(pictures)
+            assert not drawn or (cell.metadata.mystnb.image.alt and cell.metadata.mystnb.figure.caption)
 
 
 @notebooks

@@ -1,35 +1,36 @@
-import math
-
 import pandas as pd
 import pytest
 
 from swinprune_lite.reproduction import tables
-from swinprune_lite.reproduction.experiments import clear_differences
 
 LITE, PAPER = tables.LITE, tables.PAPER
 
 
-def one_shot_row(model, method, ratio, top1):
-    return {"model": model, "method": method, "ratio": ratio, "top1": top1, "top5": 99.0, "images": 10_000}
+def row(model, method, ratio, top1, top5=99.0, params=100, macs=200):
+    halves = {"top1_half": 0.5, "top5_half": 0.25}
+    return {"model": model, "method": method, "ratio": ratio, "top1": top1, "top5": top5, **halves, "seeds": 3,
+            "params": params, "macs": macs}  # fmt: skip
 
 
-@pytest.fixture
-def one_shot():
-    tiny = "swin_lite_tiny"
-    return pd.DataFrame([
-        one_shot_row(tiny, "dense", 0.0, 83.0),
-        one_shot_row(tiny, "uniform", 0.38, 80.0),
-        one_shot_row(tiny, "dimap", 0.38, 80.5),
-        one_shot_row(tiny, "uniform", 0.9, 40.0),
-        one_shot_row(tiny, "dimap", 0.9, 50.0),
-    ])  # fmt: skip
+TINY = "swin_lite_tiny"
+ONE_SHOT = pd.DataFrame([
+    row(TINY, "dense", 0.0, 83.0),
+    row(TINY, "uniform", 0.38, 80.0),
+    row(TINY, "dimap", 0.38, 80.5),
+    row(TINY, "uniform", 0.9, 40.0),
+    row(TINY, "dimap", 0.9, 50.0),
+])  # fmt: skip
+GAINS = pd.DataFrame([
+    {"model": TINY, "ratio": 0.38, "gain": 0.5, "half": 0.6, "clear": False},
+    {"model": TINY, "ratio": 0.9, "gain": 10.0, "half": 1.0, "clear": True},
+])  # fmt: skip
 
 
-def test_table3_keeps_measured_and_printed_apart(one_shot):
-    table = tables.table3(one_shot)
-    row = table.loc[("38 %", "T")]
-    assert row[LITE].to_dict() == {"uniform": "80.00", "DIMAP": "80.50", "gain": "0.50"}
-    assert row[PAPER].to_dict() == {
+def test_table3_keeps_measured_and_printed_apart():
+    table = tables.table3(ONE_SHOT, GAINS)
+    cells = table.loc[("38 %", "T")]
+    assert cells[LITE].to_dict() == {"uniform": "80.00 ± 0.50", "DIMAP": "80.50 ± 0.50", "gain": "+0.50 ± 0.60"}
+    assert cells[PAPER].to_dict() == {
         "uniform": "72.06",
         "DIMAP": "78.54",
         "gain printed": "4.79",
@@ -38,26 +39,40 @@ def test_table3_keeps_measured_and_printed_apart(one_shot):
     assert set(table.loc[("90 %", "T")][PAPER]) == {""}
 
 
-def test_a_difference_is_marked_only_where_the_intervals_are_apart(one_shot):
-    assert clear_differences(one_shot)["swin_lite_tiny"].to_dict() == {"38 %": "+0.50", "90 %": "+10.00 *"}
+def test_a_star_only_outside_the_interval():
+    assert tables.gain_table(GAINS)[TINY].to_dict() == {"38 %": "+0.50 ± 0.60", "90 %": "+10.00 ± 1.00 *"}
+
+
+def test_methods_by_ratio():
+    table = tables.methods(ONE_SHOT)
+    assert table.loc[(TINY, "uniform")].to_dict() == {"38 %": "80.00 ± 0.50", "90 %": "40.00 ± 0.50"}
 
 
 def test_table1_and_its_empty_cells():
-    rows = [
-        {"model": "swin_lite_base", "ratio": 0.0, "params": 100, "macs": 200, "top1": 84.0, "top5": 99.0},
-        {"model": "swin_lite_base", "ratio": 0.35, "params": 67, "macs": 150, "top1": 83.0, "top5": 98.0}
-        | {"tuned_top1": 83.5, "tuned_top5": 98.5},
-        {"model": "swin_lite_base", "ratio": 0.354, "params": 66, "macs": 149, "top1": 82.0, "top5": 97.0}
-        | {"tuned_top1": 82.5, "tuned_top5": 97.5},
-    ]
-    accuracy, cost = tables.table1_accuracy(pd.DataFrame(rows)), tables.table1_cost(pd.DataFrame(rows))
+    base = "swin_lite_base"
+    one_shot = pd.DataFrame([
+        row(base, "dense", 0.0, 84.0),
+        row(base, "dimap", 0.35, 83.0, 98.0, 67, 150),
+        row(base, "dimap", 0.354, 82.0, 97.0, 66, 149),
+    ])  # fmt: skip
+    tuned = pd.DataFrame([row(base, "dimap", 0.35, 83.5, 98.5), row(base, "dimap", 0.354, 82.5, 97.5)])
+    accuracy, cost = tables.table1_accuracy(one_shot, tuned), tables.table1_cost(one_shot)
     assert accuracy.loc[("dense", "B")][LITE].to_dict() == {
-        "top-1": "84.00", "top-5": "99.00", "tuned top-1": "", "tuned top-5": ""
+        "top-1": "84.00 ± 0.50", "top-5": "99.00 ± 0.25", "tuned top-1": "", "tuned top-5": ""
     }  # fmt: skip
+    assert accuracy.loc[("35 %", "B")][LITE]["tuned top-1"] == "83.50 ± 0.50"
     assert accuracy.loc[("35 %", "B")][PAPER].to_dict() == {"top-1": "83.43", "top-5": "96.42"}
     assert set(accuracy.loc[("35.4 %", "B")][PAPER]) == {""}
     assert cost.loc[("35 %", "B")][LITE]["removed %"] == "33.0"
     assert cost.loc[("35 %", "B")][PAPER]["FLOPs removed %"] == "33.5"
+
+
+def test_table4():
+    results = pd.DataFrame([row(TINY, "dimap", 0.55, 83.0), row(TINY, "lamp", 0.55, 82.0)])
+    gain = pd.DataFrame([{"model": TINY, "ratio": 0.55, "gain": 1.0, "half": 0.4, "clear": True}])
+    cells = tables.table4(results, gain).loc[("55 %", "T")]
+    assert cells[LITE]["difference"] == "+1.00 ± 0.40"
+    assert cells[PAPER].to_dict() == {"three modules": "80.35", "one module": "80.12", "difference": "0.23"}
 
 
 def test_parameter_check_says_no_where_a_digit_differs():
@@ -70,6 +85,6 @@ def test_parameter_check_says_no_where_a_digit_differs():
     assert set(check.loc[("Swin-T", "60 %")]["agrees"]) == {""}
 
 
-def test_interval_of_one_half():
-    assert tables.interval(50, 10_000) == pytest.approx(0.98)
-    assert math.isclose(tables.interval(100, 5), 0)
+@pytest.mark.parametrize("value", ["4.79", "6.48"])
+def test_both_the_printed_and_the_true_gain_are_shown(value):
+    assert value in set(tables.table3(ONE_SHOT, GAINS)[PAPER].to_numpy().ravel())

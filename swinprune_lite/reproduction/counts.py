@@ -39,9 +39,8 @@ TABLE2 = {
 RULES = {
     "all of attention": {"qkv": "att", "proj": "att", "product": "att", "table": "att"},
     "QKV alone": {"qkv": "att"},
-    "QKV and the products": {"qkv": "att", "product": "att", "table": "att"},
 }
-"""What counts as attention; what a rule does not name goes to conv if it is a convolution, else to fc."""
+"""What counts as attention: part -> component. For what a rule does not name, see `shares`."""
 
 
 def build(name: str, **options) -> nn.Module:
@@ -93,15 +92,20 @@ def shares(table: pd.DataFrame, rule: dict[str, str]) -> pd.DataFrame:
 
     Args:
         table: of `parts`.
-        rule: part -> component ("att", "fc", "conv", or "none": not counted); see `RULES`.
+        rule: part -> component ("att", "fc", "conv", or "none": not counted). What it does not name is
+            conv if it is a convolution, or the normalisation of a network without attention; else fc.
     """
-    component = [rule.get(part, "conv" if part == "conv" else "fc") for part in table.index]
+    convolutional = {"conv"} if "qkv" in table.index else {"conv", "norm"}
+    component = [rule.get(part, "conv" if part in convolutional else "fc") for part in table.index]
     counted = table.groupby(component).sum().drop(index="none", errors="ignore")
     return 100 * counted / counted.sum()
 
 
-def figure1(rule: str = "all of attention") -> pd.DataFrame:
+def figure1(rule: dict[str, str]) -> pd.DataFrame:
     """Figure 1 counted: one row a model and component.
+
+    Args:
+        rule: see `shares`.
 
     Returns:
         model, component, params_share_pct, flops_share_pct, params_m, flops_g (totals of the model).
@@ -110,7 +114,7 @@ def figure1(rule: str = "all of attention") -> pd.DataFrame:
     for model, (name, size, options) in FIGURE1.items():
         table = parts(name, size, **options)
         whole = cost(build(name, **options), {}, size)
-        for component, row in shares(table, RULES[rule]).iterrows():
+        for component, row in shares(table, rule).iterrows():
             rows.append({
                 "model": model,
                 "component": component,
@@ -202,3 +206,21 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
                 "dense_macs": whole.macs,
                 **{f"{end}_macs": whole.macs - amount for end, amount in saved.items()},
             }
+
+
+def module_shares(models: Sequence[str]) -> pd.DataFrame:
+    """Parameters (millions) of each module and the prunable share (percent) of the paper's Swins.
+
+    Args:
+        models: names in `TIMM_NAMES`.
+    """
+    rows = {}
+    for name in models:
+        model = build(TIMM_NAMES[name])
+        sizes = {parameter: tensor.numel() for parameter, tensor in model.named_parameters()}
+        millions = {
+            module: sum(sizes[parameter] for parameter in names) / 1e6 for module, names in modules(model).items()
+        }
+        total = sum(sizes.values()) / 1e6
+        rows[name] = millions | {"all": total, "prunable %": 100 * (total - millions["AUX-M"]) / total}
+    return pd.DataFrame.from_dict(rows, orient="index")

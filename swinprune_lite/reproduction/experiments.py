@@ -1,113 +1,101 @@
-"""What the notebooks measure, one row a result, yielded as it is ready so that a caller can show progress."""
+"""What the notebooks compute in every build, compared with the store, and what they show from the store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import pandas as pd
-import timm
-import torch
 
-from swinprune_lite.cost import cost
-from swinprune_lite.evaluate import evaluate
-from swinprune_lite.finetune import finetune
-from swinprune_lite.holding import apply_masks, remove_masks
-from swinprune_lite.masks import make_masks
-from swinprune_lite.modules import modules
-from swinprune_lite.reproduction.paper import TIMM_NAMES
+from swinprune_lite.reproduction import grid
+from swinprune_lite.reproduction.evidence import Evidence
+from swinprune_lite.reproduction.intervals import interval
+from swinprune_lite.reproduction.measure import Measurement, Setting, measure
 from swinprune_lite.reproduction.profiles import Profile
-from swinprune_lite.reproduction.tables import interval
+from swinprune_lite.reproduction.store import Store
+
+Live = tuple[Setting, Measurement]
 
 
-def one_shot(profile: Profile, ratios: Sequence[float], methods: Sequence[str]) -> Iterator[dict]:
-    """Accuracy after pruning once, without fine-tuning (table 3).
-
-    Yields:
-        model, method, ratio, top1, top5 (percent), images; first of each model the dense one, with
-        method "dense" and ratio 0.
-    """
-    for name in profile.models:
-        for method, ratio in [("dense", 0.0), *((method, ratio) for ratio in ratios for method in methods)]:
-            model = profile.load(name)
-            if method != "dense":
-                apply_masks(model, make_masks(model, ratio, method))
-            accuracy = evaluate(model, profile.test_batches())
-            yield {"model": name, "method": method, "ratio": ratio, **accuracy._asdict()}
+def live_one_shot(profile: Profile) -> list[Setting]:
+    """What is computed in every build: the whole one-shot grid of the profile's first model, every seed."""
+    return grid.one_shot(replace(profile, models=profile.models[:1]), range(profile.live_replicates))
 
 
-def pruned_and_finetuned(profile: Profile, ratios: Sequence[float]) -> Iterator[dict]:
-    """Accuracy and cost of the dense model and of DIMAP at each ratio, before and after fine-tuning (table 1).
-
-    Yields:
-        model, ratio (0: dense), top1, top5 (percent) before fine-tuning, tuned_top1, tuned_top5 after
-        it (absent for the dense model), params, macs (not pruned away).
-    """
-    training = profile.training_batches()
-    for name in profile.models:
-        for ratio in [0.0, *ratios]:
-            model = profile.load(name)
-            masks = make_masks(model, ratio, "dimap")
-            apply_masks(model, masks)
-            spent = cost(model, masks)
-            row = {"model": name, "ratio": ratio, "params": spent.nonzero_params, "macs": spent.nonzero_macs}
-            row |= evaluate(model, profile.test_batches())._asdict()
-            if ratio:
-                finetune(model, training, profile.recipe)
-                remove_masks(model)
-                row |= {
-                    f"tuned_{key}": value for key, value in evaluate(model, profile.test_batches())._asdict().items()
-                }
-            yield row
+def live(profile: Profile, settings: Iterable[Setting]) -> Iterator[Live]:
+    """Measure now, on the profile's first `live_images` images, one setting at a time."""
+    for setting in settings:
+        yield setting, measure(profile, setting, profile.live_images)
 
 
-def table1_parameters(ratios: Sequence[float]) -> Iterator[dict]:
-    """Remaining parameters of the paper's three Swins under DIMAP; counts do not depend on the weights.
-
-    Yields:
-        model (the paper's name), ratio, params, dense.
-    """
-    for name, architecture in TIMM_NAMES.items():
-        with torch.device("meta"):
-            model = timm.create_model(architecture)
-        model.to_empty(device="cpu")
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.02)
-        for ratio in ratios:
-            spent = cost(model, make_masks(model, ratio, "dimap"))
-            yield {"model": name, "ratio": ratio, "params": spent.nonzero_params, "dense": spent.params}
-
-
-def module_shares(models: Sequence[str]) -> pd.DataFrame:
-    """Parameters (millions) of each module and the prunable share (percent) of the paper's Swins; no weights needed.
-
-    Args:
-        models: names in `TIMM_NAMES`.
-    """
-    rows = {}
-    for name in models:
-        with torch.device("meta"):
-            model = timm.create_model(TIMM_NAMES[name])
-        sizes = {parameter: tensor.numel() for parameter, tensor in model.named_parameters()}
-        counts = {
-            module: sum(sizes[parameter] for parameter in names) / 1e6 for module, names in modules(model).items()
-        }
-        total = sum(sizes.values()) / 1e6
-        rows[name] = counts | {"all": total, "prunable %": 100 * (total - counts["AUX-M"]) / total}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def clear_differences(results: pd.DataFrame) -> pd.DataFrame:
-    """DIMAP minus uniform in points, by ratio and model, and the same table with what its sign can be trusted for.
-
-    Args:
-        results: rows of `one_shot` with methods "uniform" and "dimap".
+def compare_with_store(profile: Profile, computed: Sequence[Live], store: Store | None = None) -> pd.DataFrame:
+    """What was computed in this build against the store: every image's verdict, the parameters and the MACs.
 
     Returns:
-        Text cells such as "+3.10 *"; the star marks a difference wider than the sum of both 95 % intervals.
+        Indexed by method: computed, in the store, agree (numbers of measurements), mean top-1 of this
+        build in percent and half its 95 % interval for the images that it was computed on.
     """
-    pruned = results[results.method != "dense"].copy()
-    pruned["half"] = [interval(top1, images) for top1, images in zip(pruned.top1, pruned.images)]
-    wide = pruned.pivot(index="ratio", columns=["method", "model"], values=["top1", "half"])
-    difference = wide["top1"]["dimap"] - wide["top1"]["uniform"]
-    clear = difference.abs() > wide["half"]["dimap"] + wide["half"]["uniform"]
-    text = difference.map("{:+.2f}".format) + clear.map({True: " *", False: ""}.get)
-    text.index = [f"{100 * ratio:g} %" for ratio in text.index]
-    return text[list(results.model.unique())].rename_axis(index="ratio", columns=None)
+    store = store or Store()
+    rows = []
+    for setting, found in computed:
+        kept = store.find(profile, setting)
+        top1 = 100 * found.top1.double().mean().item()
+        agrees = kept is not None and kept.same_as(found)
+        rows.append((setting.method, 1, kept is not None, agrees, top1, interval(top1, len(found.top1))))
+    names = ["method", "computed", "in the store", "agree", "mean top-1", "±"]
+    groups = pd.DataFrame(rows, columns=names).groupby("method", sort=False)
+    means = groups[["mean top-1", "±"]].mean().round(2)
+    return groups[["computed", "in the store", "agree"]].sum().astype(int).join(means)
+
+
+def provenance(evidence: Evidence, models: Sequence[str]) -> pd.DataFrame:
+    """How the store's measurements of these models came about: their number, versions, devices, dates and hours."""
+    rows = [
+        {"model": setting.model, **record["provenance"]}
+        for setting, record in evidence.store.records.items()
+        if setting.model in models
+    ]
+    return pd.DataFrame(rows).groupby("model", sort=False).agg(
+        measurements=("seconds", "size"),
+        hours=("seconds", lambda seconds: round(seconds.sum() / 3600, 2)),
+        torch=("torch", "first"),
+        timm=("timm", "first"),
+        device=("device", lambda devices: "; ".join(sorted(set(devices)))),
+        last=("date", "max"),
+    )  # fmt: skip
+
+
+def stored(
+    evidence: Evidence, models: Sequence[str], methods: Sequence[str], ratios: Sequence[float], steps: int = 0
+) -> pd.DataFrame:
+    """Accuracy and cost from the store, one row a model, method and ratio, after the dense model of each.
+
+    Returns:
+        model, method, ratio, top1, top1_half, top5, top5_half (percent, and half of the 95 % interval,
+        over seeds where there are several, else over images), seeds, params, macs.
+    """
+    rows = []
+    for model in models:
+        pairs = [("dense", 0.0, 0), *((method, ratio, steps) for method in methods for ratio in ratios)]
+        for method, ratio, taken in pairs:
+            first = evidence.measurements(model, method, ratio, taken)[0]
+            row = {"model": model, "method": method, "ratio": ratio, "params": first.params, "macs": first.macs}
+            for kind in ("top1", "top5"):
+                row[kind], row[f"{kind}_half"], row["seeds"] = evidence.accuracy(model, method, ratio, taken, kind)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def gains(
+    evidence: Evidence, models: Sequence[str], first: str, second: str, ratios: Sequence[float], steps: int = 0
+) -> pd.DataFrame:
+    """Top-1 of one method minus another's, paired image by image and seed by seed.
+
+    Returns:
+        model, ratio, gain (points), half (of the 95 % interval: the larger of the one over images and
+        the one over seeds), clear (outside the interval).
+    """
+    rows = []
+    for model in models:
+        for ratio in ratios:
+            gain, half = evidence.gain(model, first, second, ratio, steps)
+            rows.append({"model": model, "ratio": ratio, "gain": gain, "half": half, "clear": abs(gain) > half})
+    return pd.DataFrame(rows)

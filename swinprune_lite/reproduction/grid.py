@@ -1,5 +1,7 @@
 """Which measurements the reproduction is made of: the paper's ratios and higher ones, every method, every seed."""
 
+from collections.abc import Sequence
+
 from swinprune_lite.masks import METHODS
 from swinprune_lite.reproduction.measure import Setting
 from swinprune_lite.reproduction.paper import paper_table
@@ -34,21 +36,39 @@ def replicates(profile: Profile, model: str, method: str, ratio: float, steps: i
     return list(dict.fromkeys(replicate(profile, model, number, method, ratio, steps) for number in numbers))
 
 
-def one_shot(profile: Profile, number: int) -> list[Setting]:
-    """A replicate of every method at every ratio without fine-tuning, and of the dense models (table 3 and beyond)."""
+def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
+    """Every method at every ratio without fine-tuning, and the dense models (table 3 and beyond)."""
     pairs = [("dense", 0.0), *((method, ratio) for method in METHODS for ratio in ONE_SHOT_RATIOS)]
-    return [replicate(profile, model, number, *pair) for model in profile.models for pair in pairs]
+    return _settings(profile, numbers, pairs, steps=0)
 
 
-def finetuned(profile: Profile, number: int) -> list[Setting]:
-    """A replicate of DIMAP at table 1's and the high ratios, and of `COMPARED` at table 1's last (tables 1 and 4)."""
-    pairs = [("dimap", ratio) for ratio in (*TABLE1_RATIOS, *HIGH_RATIOS)]
-    pairs += [(method, TABLE1_RATIOS[-1]) for method in COMPARED]
-    steps = profile.finetune_steps
-    return [replicate(profile, model, number, *pair, steps) for pair in pairs for model in profile.models]
+def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
+    """DIMAP and `COMPARED` at table 1's last ratio, then DIMAP at the others and the high ones (tables 1 and 4)."""
+    pairs = [(method, TABLE1_RATIOS[-1]) for method in ("dimap", *COMPARED)]
+    pairs += [("dimap", ratio) for ratio in (*TABLE1_RATIOS[:-1], *HIGH_RATIOS)]
+    return _settings(profile, numbers, pairs, profile.finetune_steps)
 
 
 def whole(profile: Profile) -> list[Setting]:
-    """All of it: what `make reproduce` computes and the store holds."""
-    parts = [part(profile, number) for number in range(REPLICATES) for part in (one_shot, finetuned)]
-    return list(dict.fromkeys(setting for part in parts for setting in part))
+    """All of it: what `make reproduce` computes and the store holds. The first replicates come first."""
+    first, others = [0], range(1, REPLICATES)
+    return list(
+        dict.fromkeys(
+            one_shot(profile, first)
+            + finetuned(profile, first)
+            + one_shot(profile, others)
+            + finetuned(profile, others)
+        )
+    )
+
+
+def _settings(
+    profile: Profile, numbers: Sequence[int], pairs: Sequence[tuple[str, float]], steps: int
+) -> list[Setting]:
+    settings = [
+        replicate(profile, model, number, method, ratio, steps)
+        for method, ratio in pairs
+        for number in numbers
+        for model in profile.models
+    ]
+    return list(dict.fromkeys(settings))

@@ -33,14 +33,16 @@ def spread(values: Sequence[float]) -> float:
 def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:
     """Mean accuracy of `first` minus `second` in points, and half its 95 % interval.
 
-    Both hold one bool tensor (images,) a replicate: which images were right. The same images and the
-    same seeds stand on both sides, so what they have in common cancels. The half width is the larger
+    Both hold one bool tensor (images,) a replicate: which images were right; where one is longer, only
+    its first images count. The same images and the same seeds stand on both sides, so what they have
+    in common cancels. The half width is the larger
     of two: over images (of the mean difference of each image) and, with several replicates that
     differ, over replicates (Student's t).
     """
-    differences = [a.double() - b.double() for a, b in zip(first, second, strict=True)]
-    by_image = torch.stack(differences).mean(0)
+    images = min(len(correct) for correct in (*first, *second))
+    differences = [a[: len(b)].double() - b[: len(a)].double() for a, b in zip(first, second, strict=True)]
+    by_image = torch.stack([difference[:images] for difference in differences]).mean(0)
     means = [100 * difference.mean().item() for difference in differences]
-    over_images = 100 * 1.96 * by_image.std().item() / math.sqrt(len(by_image))
+    over_images = 100 * 1.96 * by_image.std().item() / math.sqrt(images)
     over_seeds = spread(means)
     return sum(means) / len(means), over_images if math.isnan(over_seeds) else max(over_images, over_seeds)

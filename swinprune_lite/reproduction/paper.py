@@ -5,9 +5,11 @@ Hierarchical Vision Transformers", ICLR 2024. Nothing in them was measured here.
 """
 
 import pandas as pd
+import yaml
 
 from swinprune_lite.files import SHIPPED
 
+FOLDER = SHIPPED / "paper"
 TABLES = ("table1_pruned_swin", "table2a_vit_variants", "table2b_vit_compression", "table3_uniform_vs_dimap",
           "table4_model_as_module", "fig1_component_shares")  # fmt: skip
 TIMM_NAMES = {
@@ -21,15 +23,22 @@ LITE_COUNTERPARTS = {"swin_lite_tiny": "Swin-T", "swin_lite_small": "Swin-S", "s
 """The paper's model that stands where a lite model stands among the three."""
 
 
-def paper_table(name: str) -> pd.DataFrame:
+def paper_table(name: str, as_printed: bool = False) -> pd.DataFrame:
     """A table of the paper, one row a printed row, columns named with their units.
 
     Args:
         name: one of `TABLES`.
+        as_printed: text, digit for digit ("14.0"), empty where the paper prints nothing, in place of numbers.
 
     Raises:
         ValueError: unknown name.
     """
     if name not in TABLES:
         raise ValueError(f"Unknown table {name!r}; choose one of {', '.join(TABLES)}.")
-    return pd.read_csv(SHIPPED / "paper" / f"{name}.csv")
+    path = FOLDER / f"{name}.csv"
+    return pd.read_csv(path, dtype=str, keep_default_na=False) if as_printed else pd.read_csv(path)
+
+
+def paper_claims() -> list[dict]:
+    """What the paper claims in prose: id, where, claim, needs, and for some check or note."""
+    return yaml.safe_load((FOLDER / "claims.yaml").read_text())

@@ -22,13 +22,15 @@ class Profile:
         finetune_steps: optimizer steps of the short fine-tuning.
         batch_size: pairs a step.
         recipe: of the fine-tuning.
-        seed: which replicate is computed in a build; see `replicates`.
+        live_replicates: how many seeds are computed in every build.
+        seed: of the short fine-tuning that is computed in every build.
     """
 
     name: str
     models: tuple[str, ...]
     split: str
     live_images: int
+    live_replicates: int
     finetune_steps: int
     batch_size: int = 128
     recipe: Recipe = field(default_factory=Recipe)
@@ -65,8 +67,10 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile("smoke", ("swin_lite_tiny",), "smoke", live_images=100, finetune_steps=2, batch_size=16),
-    "lite": Profile("lite", tuple(LITE_MODELS), "test", live_images=1000, finetune_steps=25),
+    "smoke": Profile(
+        "smoke", ("swin_lite_tiny",), "smoke", live_images=100, live_replicates=1, finetune_steps=2, batch_size=16
+    ),
+    "lite": Profile("lite", tuple(LITE_MODELS), "test", live_images=1000, live_replicates=3, finetune_steps=25),
 }
 
 

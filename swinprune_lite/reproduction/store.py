@@ -28,7 +28,12 @@ from swinprune_lite.files import atomic
 from swinprune_lite.reproduction.measure import Measurement, Setting
 from swinprune_lite.reproduction.profiles import Profile
 
-RESULTS = Path(__file__).parents[2] / "results"
+_HERE = Path(__file__).parents
+RESULTS = next(
+    (place for place in (_HERE[2] / "results", _HERE[1] / "results") if place.is_dir()), _HERE[2] / "results"
+)
+"""The committed store: in the repository, or in the installed package."""
+
 ONE_SHOT_CODE = ("modules", "importance", "selection", "budgets", "masks", "holding", "cost", "evaluate", "data",
                  "lite", "reproduction/measure")  # fmt: skip
 FINETUNING_CODE = (*ONE_SHOT_CODE, "finetune")

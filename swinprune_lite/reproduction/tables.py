@@ -1,66 +1,97 @@
 """The notebooks' tables: numbers measured here and the paper's, each in columns of their own."""
 
-import math
-
 import pandas as pd
 
 from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
 
-LITE = "measured here (lite)"
+LITE = "measured here (lite, from the store)"
 PAPER = "paper (ImageNet-1k)"
 
 
-def interval(percent: float, images: int) -> float:
-    """Half the width, in points, of the 95 % confidence interval of an accuracy of `percent` on `images` images."""
-    share = percent / 100
-    return 100 * 1.96 * math.sqrt(share * (1 - share) / images)
+def methods(results: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 of every method at every ratio: "mean ± half of the 95 % interval".
+
+    Args:
+        results: of `experiments.stored`.
+    """
+    pruned = results[results.method != "dense"]
+    text = [_with_half(top1, half) for top1, half in zip(pruned.top1, pruned.top1_half)]
+    wide = pruned.assign(text=text).pivot(index=["model", "method"], columns="ratio", values="text")
+    wide.columns = [f"{100 * ratio:g} %" for ratio in wide.columns]
+    order = pd.MultiIndex.from_frame(pruned[["model", "method"]].drop_duplicates())
+    return wide.loc[order]
 
 
-def table3(results: pd.DataFrame) -> pd.DataFrame:
+def gain_table(found: pd.DataFrame) -> pd.DataFrame:
+    """Differences by ratio and model: "+3.10 ± 0.80 *", a star where it is outside its interval.
+
+    Args:
+        found: of `experiments.gains`.
+    """
+    text = [f"{row.gain:+.2f} ± {row.half:.2f}{' *' if row.clear else ''}" for row in found.itertuples()]
+    wide = found.assign(text=text).pivot(index="ratio", columns="model", values="text")
+    wide.index = [f"{100 * ratio:g} %" for ratio in wide.index]
+    return wide[list(found.model.unique())].rename_axis(index="ratio", columns=None)
+
+
+def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """One-shot top-1 of uniform pruning and DIMAP, beside the paper's table 3.
 
     Args:
-        results: rows of `experiments.one_shot` with methods "uniform" and "dimap".
+        results: of `experiments.stored` with methods "uniform" and "dimap".
+        found: of `experiments.gains`, DIMAP minus uniform.
 
     Returns:
-        Text cells, two decimals, indexed by ratio and size (T, S, B), columns grouped by where they
-        come from. "gain" is DIMAP minus uniform; the paper's printed gain stands beside the one that
-        its own columns give. Cells that the paper does not have are empty.
+        Text cells, indexed by ratio and size (T, S, B), columns grouped by where they come from. The
+        paper's printed gain stands beside the one that its own columns give. Cells that the paper does
+        not have are empty.
     """
-    pruned = results[results.method != "dense"]
-    measured = pruned.pivot(index=["ratio", "model"], columns="method", values="top1")
     printed = paper_table("table3_uniform_vs_dimap").set_index(["ratio_pct", "model"])
+    cells = results.set_index(["model", "method", "ratio"])
     rows = {}
-    for (ratio, model), row in measured.iterrows():
-        cell = _printed(printed, ratio, LITE_COUNTERPARTS[model])
-        ours = {"uniform": row.uniform, "DIMAP": row.dimap, "gain": row.dimap - row.uniform}
+    for row in found.sort_values("ratio", kind="stable").itertuples():
+        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
+        pair = {name: cells.loc[(row.model, method, row.ratio)] for name, method in METHOD_COLUMNS.items()}
+        ours = {name: _with_half(one.top1, one.top1_half) for name, one in pair.items()}
         theirs = {
             "uniform": cell.uniform_top1_pct,
             "DIMAP": cell.dimap_top1_pct,
             "gain printed": cell.printed_gain_pct,
             "DIMAP − uniform": cell.dimap_top1_pct - cell.uniform_top1_pct,
         }
-        rows[_row(ratio, model)] = _group(ours, theirs, 2)
+        ours["gain"] = f"{row.gain:+.2f} ± {row.half:.2f}"
+        rows[_row(row.ratio, row.model)] = _group(ours, _text(theirs, 2))
     return _frame(rows)
 
 
-def table1_accuracy(results: pd.DataFrame) -> pd.DataFrame:
+METHOD_COLUMNS = {"uniform": "uniform", "DIMAP": "dimap"}
+
+
+def table1_accuracy(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of the dense model and of DIMAP, beside the paper's table 1.
 
     Args:
-        results: rows of `experiments.pruned_and_finetuned`.
+        one_shot: of `experiments.stored` with method "dimap".
+        tuned: the same after fine-tuning.
 
     Returns:
-        Text cells in percent, two decimals, indexed by ratio and size. "tuned" is after fine-tuning;
-        the paper prints no other. Rows at ratios that the paper does not have leave its columns empty.
+        Text cells in percent, indexed by ratio and size. "tuned" is after fine-tuning; the paper
+        prints no other. Rows at ratios that the paper does not have leave its columns empty.
     """
     printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
+    after = tuned.set_index(["model", "ratio"])
     rows = {}
-    for row in results.sort_values("ratio", kind="stable").itertuples():
+    for row in one_shot.sort_values("ratio", kind="stable").itertuples():
         cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
-        ours = {"top-1": row.top1, "top-5": row.top5, "tuned top-1": row.tuned_top1, "tuned top-5": row.tuned_top5}
-        theirs = {"top-1": cell.top1_pct, "top-5": cell.top5_pct}
-        rows[_row(row.ratio, row.model)] = _group(ours, theirs, 2)
+        ours = {"top-1": _with_half(row.top1, row.top1_half), "top-5": _with_half(row.top5, row.top5_half)}
+        if row.ratio:
+            late = after.loc[(row.model, row.ratio)]
+            ours["tuned top-1"] = _with_half(late.top1, late.top1_half)
+            ours["tuned top-5"] = _with_half(late.top5, late.top5_half)
+        else:
+            ours |= {"tuned top-1": "", "tuned top-5": ""}
+        theirs = _text({"top-1": cell.top1_pct, "top-5": cell.top5_pct}, 2)
+        rows[_row(row.ratio, row.model)] = _group(ours, theirs)
     return _frame(rows)
 
 
@@ -68,7 +99,7 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
     """Parameters and MACs that are not pruned away, beside the paper's table 1.
 
     Args:
-        results: rows of `experiments.pruned_and_finetuned`.
+        results: of `experiments.stored` with method "dimap".
 
     Returns:
         Text cells indexed by ratio and size; "removed" is in percent of the dense model's.
@@ -91,17 +122,48 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
             "FLOPs G": cell.flops_g,
             "FLOPs removed %": cell.flops_drop_pct,
         }
-        rows[_row(row.ratio, row.model)] = _group(ours, theirs, 1) | {
-            (LITE, "params M"): f"{ours['params M']:.2f}",  # a lite model is too small for one decimal
-        }
+        texts = _text(ours, 1) | {"params M": f"{ours['params M']:.2f}"}  # a lite model is too small for one decimal
+        rows[_row(row.ratio, row.model)] = _group(texts, _text(theirs, 1))
     return _frame(rows)
 
 
-def parameter_check(counts: pd.DataFrame) -> pd.DataFrame:
+def table4(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+    """Three modules against one after fine-tuning, beside the paper's table 4.
+
+    Args:
+        results: of `experiments.stored` after fine-tuning, methods "dimap" and "lamp", one ratio.
+        found: of `experiments.gains`, "dimap" minus "lamp".
+
+    Returns:
+        Text cells indexed by size.
+    """
+    printed = paper_table("table4_model_as_module")
+    printed.index = printed.model.str.extract(r"Swin-(\w)-", expand=False)
+    cells = results.set_index(["model", "method"])
+    rows = {}
+    for row in found.itertuples():
+        size = LITE_COUNTERPARTS[row.model].removeprefix("Swin-")
+        three, one = (cells.loc[(row.model, method)] for method in ("dimap", "lamp"))
+        ours = {
+            "three modules": _with_half(three.top1, three.top1_half),
+            "one module": _with_half(one.top1, one.top1_half),
+            "difference": f"{row.gain:+.2f} ± {row.half:.2f}",
+        }
+        cell = printed.loc[size]
+        theirs = {
+            "three modules": cell.multiple_modules_top1_pct,
+            "one module": cell.single_module_top1_pct,
+            "difference": cell.difference_pct,
+        }
+        rows[(f"{100 * row.ratio:g} %", size)] = _group(ours, _text(theirs, 2))
+    return _frame(rows)
+
+
+def parameter_check(left: pd.DataFrame) -> pd.DataFrame:
     """Remaining parameters of the paper's own architectures beside table 1, digit for digit.
 
     Args:
-        counts: rows of `experiments.table1_parameters`.
+        left: rows of `counts.remaining`.
 
     Returns:
         Text cells; "agrees" compares after rounding to the one decimal that the paper prints, and is
@@ -109,7 +171,7 @@ def parameter_check(counts: pd.DataFrame) -> pd.DataFrame:
     """
     printed = paper_table("table1_pruned_swin").set_index(["nominal_ratio_pct", "model"])
     rows = {}
-    for row in counts.itertuples():
+    for row in left.itertuples():
         cell = _printed(printed, row.ratio, row.model)
         ours = _text({"params M": row.params / 1e6, "removed %": 100 * (1 - row.params / row.dense)}, 1)
         theirs = _text({"params M": cell.params_m, "removed %": cell.params_drop_pct}, 1)
@@ -133,15 +195,17 @@ def _row(ratio: float, model: str) -> tuple[str, str]:
     return f"{100 * ratio:g} %" if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
 
 
+def _with_half(value: float, half: float) -> str:
+    return f"{value:.2f} ± {half:.2f}"
+
+
 def _text(cells: dict[str, float], decimals: int) -> dict[str, str]:
     return {column: "" if pd.isna(value) else f"{value:.{decimals}f}" for column, value in cells.items()}
 
 
-def _group(ours: dict[str, float], theirs: dict[str, float], decimals: int) -> dict[tuple[str, str], str]:
+def _group(ours: dict[str, str], theirs: dict[str, str]) -> dict[tuple[str, str], str]:
     return {
-        (origin, column): text
-        for origin, cells in ((LITE, ours), (PAPER, theirs))
-        for column, text in _text(cells, decimals).items()
+        (origin, column): text for origin, cells in ((LITE, ours), (PAPER, theirs)) for column, text in cells.items()
     }
 
 

@@ -1,17 +1,26 @@
 """Figure 4: the time that removed MACs save, measured beside the dense model in one run."""
 
 import copy
+import json
+import platform
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import nn
 
 from swinprune_lite.cost import cost
+from swinprune_lite.files import atomic
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
 from swinprune_lite.modules import prunable
+from swinprune_lite.reproduction.store import RESULTS
+
+ACCELERATION = "acceleration.json"  # in the results store
 
 
 class SparseLinear(nn.Module):
@@ -19,7 +28,9 @@ class SparseLinear(nn.Module):
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self.weight, self.bias = linear.weight.detach().to_sparse_csr(), linear.bias
+        with warnings.catch_warnings():  # torch calls its sparse layouts a beta feature
+            warnings.simplefilter("ignore", UserWarning)
+            self.weight, self.bias = linear.weight.detach().to_sparse_csr(), linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (..., inputs) to (..., outputs)."""
@@ -96,3 +107,35 @@ def acceleration(model: nn.Module, ratios: Sequence[float], repeats: int = 7, ba
             row |= {way: speed.median(), f"{way} low": speed.quantile(0.25), f"{way} high": speed.quantile(0.75)}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """`acceleration` as a table: speed-ups by ratio, the dense time in milliseconds."""
+    table = rows.set_index(rows["ratio"].map("{:.0%}".format))[["theory", "masked", "sparse", "dense ms"]]
+    return table.round({"theory": 2, "masked": 2, "sparse": 2, "dense ms": 1})
+
+
+def record(rows: pd.DataFrame, path: Path = RESULTS / ACCELERATION) -> None:
+    """Keep a measured `acceleration` with its provenance."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} thread(s)"
+    found = {
+        "device": device,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": rows.to_dict("records"),
+    }
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def recorded(path: Path = RESULTS / ACCELERATION) -> dict:
+    """What `record` kept, "rows" as a data frame.
+
+    Raises:
+        LookupError: nothing was recorded.
+    """
+    if not path.is_file():
+        raise LookupError(f"{path} is missing; run 'make reproduce'.")
+    found = json.loads(path.read_text())
+    return found | {"rows": pd.DataFrame(found["rows"])}

@@ -1,0 +1,292 @@
+"""The paper's claims in prose: each is decided by arithmetic on its own tables, then by what was measured."""
+
+import re
+from collections.abc import Callable
+from math import hypot, sqrt
+
+import pandas as pd
+
+from swinprune_lite.masks import make_masks
+from swinprune_lite.reproduction import bound, layers, timing
+from swinprune_lite.reproduction.arithmetic import Check, cell_id, decimals
+from swinprune_lite.reproduction.paper import paper_claims, paper_table
+from swinprune_lite.reproduction.verdicts import (
+    AGAINST,
+    ARITHMETIC,
+    CONTRADICTED,
+    DIRECTION,
+    LITE,
+    NOISE,
+    REPRODUCED,
+    UNDECIDED,
+    WITHIN,
+    Found,
+    direction,
+)
+
+NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?")
+Place = tuple[str, int, str]
+"""A table, the row (from 0) and the column of a printed number."""
+
+
+def _one(model: str, variant: str, column: str) -> Place:
+    table = paper_table("table1_pruned_swin")
+    return "table1_pruned_swin", table.index[(table.model == model) & (table.variant == variant)][0], column
+
+
+def _two(part: str, method: str, column: str, occurrence: int = 0) -> Place:
+    name = {"a": "table2a_vit_variants", "b": "table2b_vit_compression"}[part]
+    table = paper_table(name)
+    return name, table.index[table.method == method][occurrence], column
+
+
+def differences() -> dict[str, list[tuple[Place, Place]]]:
+    """For claims that are differences of printed numbers: the pairs, in the order of the numbers in the claim."""
+    top1, params, flops = "top1_pct", "params_m", "flops_g"
+    base, small = ("Swin-B", "DIMAP3"), ("Swin-S", "DIMAP3")
+    return {
+        "s4.2-1": [(_one("Swin-B", "DIMAP1", top1), _one("Swin-B", "dense", top1))],
+        "s4.2-2": [(_one("Swin-S", "DIMAP2", "top5_pct"), _one("Swin-S", "dense", "top5_pct"))],
+        "s4.2-3": [
+            (_one(*base, top1), _one("Swin-S", "dense", top1)),
+            (_one("Swin-S", "dense", params), _one(*base, params)),
+        ],
+        "s4.2-4": [
+            (_one(*small, top1), _one("Swin-T", "dense", top1)),
+            (_one("Swin-T", "dense", params), _one(*small, params)),
+        ],
+        "s4.3-1": [
+            (_one(*small, top1), _two("a", "Slide-Swin-T", top1)),
+            (_two("a", "Slide-Swin-T", flops), _one(*small, flops)),
+        ],
+        "s4.3-2": [
+            (_two("b", "VTP", params), _one(*base, params)),
+            (_two("b", "VTP", flops), _one(*base, flops)),
+            (_one(*base, top1), _two("b", "VTP", top1)),
+        ],
+        "s4.3-3": [(_two("b", "UVC", flops), _one(*base, flops)), (_one(*base, top1), _two("b", "UVC", top1))],
+        "s4.3-4": [
+            (_one(*base, top1), _two("b", "SViTE", top1, 1)),
+            (_two("b", "SViTE", params, 1), _one(*base, params)),
+            (_two("b", "SViTE", flops, 1), _one(*base, flops)),
+        ],
+        "s4.3-5": [
+            (_one("Swin-S", "DIMAP2", top1), _two("b", "X-Pruner", top1, 1)),
+            (_two("b", "X-Pruner", flops, 1), _one("Swin-S", "DIMAP2", flops)),
+        ],
+    }
+
+
+def difference_checks() -> dict[str, list[Check]]:
+    """The checks of `differences`, with the identifiers of the cells in them."""
+    texts = {claim["id"]: NUMBER.findall(claim["claim"]) for claim in paper_claims()}
+    found = {}
+    for name, pairs in differences().items():
+        found[name] = []
+        for printed, places in zip(texts[name], pairs, strict=True):
+            first, second = (paper_table(table, as_printed=True).loc[row, column] for table, row, column in places)
+            value = f"{float(first) - float(second):.{decimals(printed)}f}"
+            ids = tuple(cell_id(*place) for place in places)
+            said = f"{first} − {second} = {value}; claimed {printed}"
+            found[name].append(Check(ids, said, float(value) == float(printed)))
+    return found
+
+
+def claims(ledger) -> list[tuple[str, str, str, Found]]:
+    """Identifier, place, the claim, and what was found, for every claim.
+
+    Args:
+        ledger: a `ledger.Ledger`, which holds the evidence.
+    """
+    return [(claim["id"], claim["where"], claim["claim"], _decide(ledger, claim)) for claim in paper_claims()]
+
+
+def _decide(ledger, claim: dict) -> Found:
+    numbers = [float(text) for text in NUMBER.findall(claim["claim"])]
+    found = difference_checks().get(claim["id"], [])
+    if found:
+        said = "; ".join(check.said for check in found)
+        if not all(check.holds for check in found):
+            return Found(said, "arithmetic", "0", ARITHMETIC, "reproduction_ledger")
+        if claim["needs"] == "arithmetic":
+            return Found(said, "arithmetic", "0", REPRODUCED, "reproduction_ledger")
+    return DECIDERS[claim["id"]](ledger, numbers)
+
+
+def _abstract_base(ledger, numbers: list[float]) -> Found:
+    row = paper_table("table1_pruned_swin").set_index(["model", "variant"]).loc[("Swin-B", "DIMAP3")]
+    printed = [row.top5_drop_pct, row.flops_drop_pct, row.params_drop_pct]
+    said = f"table 1: {printed[0]:.2f} points, {printed[1]} % FLOPs, {printed[2]} % parameters"
+    if printed != numbers:
+        return Found(said, "arithmetic", "0", ARITHMETIC, "reproduction_ledger")
+    return _drop(ledger, "Swin-B", "DIMAP3", "top5")
+
+
+def _abstract_small(ledger, numbers: list[float]) -> Found:
+    table = paper_table("table1_pruned_swin").set_index(["model", "variant"])
+    dense, pruned = table.loc[("Swin-S", "dense")], table.loc[("Swin-S", "DIMAP2")]
+    gain = pruned.top5_pct - dense.top5_pct
+    of_accuracy, of_error = 100 * gain / dense.top5_pct, 100 * gain / (100 - dense.top5_pct)
+    said = f"{gain:+.2f} points: {of_accuracy:+.2f} % of the accuracy, {of_error:.1f} % of the error"
+    if [pruned.flops_drop_pct, pruned.params_drop_pct, round(of_accuracy, 1)] != numbers:
+        return Found(said, "arithmetic", "0.05", ARITHMETIC, "reproduction_ledger")
+    return _drop(ledger, "Swin-S", "DIMAP2", "top5")
+
+
+def _drop(ledger, model: str, variant: str, kind: str) -> Found:
+    table = paper_table("table1_pruned_swin").set_index(["model", "variant"])
+    row = table.loc[(model, variant)]
+    drop, half = ledger.evidence.drop(LITE[model], "dimap", row.nominal_ratio_pct / 100, ledger.steps, kind)
+    verdict = direction(row[f"{kind}_drop_pct"], drop, half)
+    return Found(f"drop {drop:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", verdict, "table1_pruned_swin")
+
+
+def _beats(ledger, pruned: str, dense: str) -> Found:
+    ratio = paper_table("table1_pruned_swin").nominal_ratio_pct.max() / 100
+    ours, half, _ = ledger.evidence.accuracy(LITE[pruned], "dimap", ratio, ledger.steps)
+    theirs, other, _ = ledger.evidence.accuracy(LITE[dense], "dense", 0.0)
+    gain, both = ours - theirs, hypot(half, other)
+    return Found(f"{gain:+.2f} ± {both:.2f}", "lite", f"{both:.2f}", direction(1, gain, both), "table1_pruned_swin")
+
+
+def _gains_printed(ledger, numbers: list[float]) -> Found:
+    table = paper_table("table3_uniform_vs_dimap")
+    computed = (table.dimap_top1_pct - table.uniform_top1_pct).round(2)
+    off = table[computed != table.printed_gain_pct]
+    said = "; ".join(f"{row.model} at {row.ratio_pct} %: {computed[row.Index]:.2f}" for row in off.itertuples())
+    verdict = ARITHMETIC if len(off) else REPRODUCED
+    return Found(said or f"all {len(table)}", "arithmetic", "0", verdict, "table3_uniform_vs_dimap")
+
+
+def _magnitudes(ledger, numbers: list[float]) -> Found:
+    model = ledger.evidence.profile.load(LITE["Swin-B"])
+    wanted = _ratio("fig2-1")
+    share = layers.shares_below(model, layers.threshold_removing(model, wanted, ("QKV", "PRJ"), 2))
+    first = layers.layers(model).assign(share=share)
+    first = first[first.block <= 2]
+    fc = first[first.layer.isin(["FC1", "FC2"])].share
+    said = f"where {wanted:.0%} of QKV and PRJ go, {fc.min():.0f} to {fc.max():.0f} % of FC1 and FC2 go"
+    verdict = DIRECTION if fc.mean() > 100 * wanted else AGAINST
+    return Found(said, "lite", "order", verdict, "figure2_weight_distributions")
+
+
+def _ratio(claim_id: str) -> float:
+    """The first whole percentage in a claim's text, as a share."""
+    (text,) = (claim["claim"] for claim in paper_claims() if claim["id"] == claim_id)
+    return int(re.search(r"\b(\d+) ?%", text)[1]) / 100
+
+
+def _kept(ledger) -> pd.DataFrame:
+    model = ledger.evidence.profile.load(LITE["Swin-S"])
+    return layers.kept_shares(model, make_masks(model, _ratio("fig5-1")))
+
+
+def _thresholds(ledger, numbers: list[float]) -> Found:
+    model = ledger.evidence.profile.load(LITE["Swin-S"])
+    ours = list(layers.thresholds(model, make_masks(model, _ratio("fig5-1"))).values())
+    alike = [sorted(values).index(value) for values in (ours, numbers) for value in values]
+    verdict = DIRECTION if alike[:3] == alike[3:] else AGAINST
+    return Found(", ".join(f"{value:.2e}" for value in ours), "lite", "order", verdict, "figure5_keep_ratios")
+
+
+def _lower_keep_more(ledger, numbers: list[float]) -> Found:
+    kept = _kept(ledger)
+    trend = {
+        module: rows.kept_pct.rank().corr(pd.Series(rows.index, rows.index).rank())
+        for module, rows in kept.groupby("module")
+    }
+    said = "rank correlation of kept share with depth: " + ", ".join(f"{m} {value:.2f}" for m, value in trend.items())
+    verdict = DIRECTION if max(trend.values()) < 0 else AGAINST
+    return Found(said, "lite", "sign", verdict, "figure5_keep_ratios")
+
+
+def _attention_keeps_more(ledger, numbers: list[float]) -> Found:
+    kept = _kept(ledger).kept_pct
+    attention, mlp = kept[[1, 2, 5, 6]].mean(), kept[[3, 4, 7, 8]].mean()
+    verdict = DIRECTION if attention > mlp else AGAINST
+    return Found(f"{attention:.1f} % against {mlp:.1f} %", "lite", "order", verdict, "figure5_keep_ratios")
+
+
+def _fc2_of_the_first_block(ledger, numbers: list[float]) -> Found:
+    kept = _kept(ledger).kept_pct
+    verdict = DIRECTION if kept[4] < kept[8] else AGAINST
+    return Found(f"{kept[4]:.1f} % against {kept[8]:.1f} %", "lite", "order", verdict, "figure5_keep_ratios")
+
+
+def _masks(ledger) -> pd.DataFrame:
+    model = ledger.evidence.profile.load(LITE["Swin-B"])
+    return layers.mask_table(layers.first_block(model, make_masks(model, _ratio("fig6-1"))))
+
+
+def _queries_and_keys(ledger, numbers: list[float]) -> Found:
+    found = _masks(ledger).loc[["QKV: query", "QKV: key", "QKV: value"]]
+    query, key, value = found["kept %"]
+    half = 1.96 * sqrt(2 * value * (100 - value) / (found["rows"].iloc[0] * found["columns"].iloc[0]))
+    verdict = direction(1, min(query, key) - value, half)
+    said = f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept"
+    return Found(said, "lite", f"{half:.1f}", verdict, "figure6_masks")
+
+
+def _whole_rows(ledger, numbers: list[float]) -> Found:
+    rows = _masks(ledger).loc["FC1", "whole rows removed"]
+    said = f"{rows:.0f} rows of FC1 removed whole"
+    return Found(said, "lite", "0", DIRECTION if rows else AGAINST, "figure6_masks")
+
+
+def _looks(ledger, numbers: list[float]) -> Found:
+    spread = _masks(ledger)[["row spread", "column spread"]]
+    pairs = (("FC1", "FC2"), ("PRJ", "FC1"), ("PRJ", "FC2"))
+    far = {pair: (spread.loc[pair[0]] - spread.loc[pair[1]]).abs().sum() for pair in pairs}
+    said = ", ".join(f"{a} to {b} {value:.1f}" for (a, b), value in far.items())
+    verdict = DIRECTION if far["FC1", "FC2"] < min(far["PRJ", "FC1"], far["PRJ", "FC2"]) else AGAINST
+    return Found(f"distance of the densities' spreads: {said}", "lite", "order", verdict, "figure6_masks")
+
+
+def _three_modules(ledger, numbers: list[float]) -> Found:
+    printed = paper_table("table4_model_as_module").difference_pct
+    if [printed.min(), printed.max()] != numbers:
+        said = f"table 4: {printed.min()} to {printed.max()}"
+        return Found(said, "arithmetic", "0", ARITHMETIC, "reproduction_ledger")
+    ratio = paper_table("table1_pruned_swin").nominal_ratio_pct.max() / 100
+    gains = {name: ledger.evidence.gain(name, "dimap", "lamp", ratio, ledger.steps) for name in LITE.values()}
+    verdicts = {direction(1, *gain) for gain in gains.values()}
+    verdict = AGAINST if AGAINST in verdicts else NOISE if NOISE in verdicts else DIRECTION
+    said = ", ".join(f"{name} {gain:+.2f} ± {half:.2f}" for name, (gain, half) in gains.items())
+    return Found(said, "lite", "95 % interval", verdict, "table4_model_as_module")
+
+
+def _time(ledger, needs: str) -> Found:
+    found = timing.recorded()
+    rows = ", ".join(f"{row.masked:.2f}x for {row.theory:.2f}x" for row in found["rows"].itertuples())
+    said = f"{found['device']}, masked weights in dense kernels, measured for theoretical: {rows}"
+    return Found(said, "timing", "", f"{UNDECIDED}: needs {needs}", "figure4_acceleration")
+
+
+def _bound(ledger, numbers: list[float]) -> Found:
+    ratio = bound.bound_trials(1000).ratio
+    said = f"change / bound at most {ratio.max():.2f}, median {ratio.median():.3f}, in {len(ratio)} random chains"
+    verdict = WITHIN if ratio.max() <= 1 + 1e-9 else CONTRADICTED
+    return Found(said, "arithmetic", "1e-9", verdict, "equations_1_to_10")
+
+
+DECIDERS: dict[str, Callable[..., Found]] = {
+    "abs-1": _abstract_base,
+    "abs-2": _abstract_small,
+    "s4.2-1": lambda ledger, numbers: _drop(ledger, "Swin-B", "DIMAP1", "top1"),
+    "s4.2-2": lambda ledger, numbers: _drop(ledger, "Swin-S", "DIMAP2", "top5"),
+    "s4.2-3": lambda ledger, numbers: _beats(ledger, "Swin-B", "Swin-S"),
+    "s4.2-4": lambda ledger, numbers: _beats(ledger, "Swin-S", "Swin-T"),
+    "t3-1": _gains_printed,
+    "fig2-1": _magnitudes,
+    "fig5-1": _thresholds,
+    "fig5-2": _lower_keep_more,
+    "fig5-3": _attention_keeps_more,
+    "fig5-4": _fc2_of_the_first_block,
+    "fig6-1": _queries_and_keys,
+    "fig6-2": _whole_rows,
+    "fig6-3": _looks,
+    "t4-1": _three_modules,
+    "fig4-1": lambda ledger, numbers: _time(ledger, "the values of figure 4, which only a drawing shows"),
+    "s5-1": lambda ledger, numbers: _time(ledger, "a GPU"),
+    "bound-1": _bound,
+}

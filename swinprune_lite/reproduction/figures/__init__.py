@@ -1,0 +1,26 @@
+"""The notebooks' figures. Each takes a data frame or a model and returns a matplotlib figure."""
+
+from swinprune_lite.reproduction.figures.accuracy import accuracy_against_ratio, before_and_after, differences
+from swinprune_lite.reproduction.figures.architecture import components, module_map, pareto_front, state_of_the_art
+from swinprune_lite.reproduction.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
+from swinprune_lite.reproduction.figures.style import METHOD_STYLES, set_style
+from swinprune_lite.reproduction.figures.theory import bound_looseness, distortions, speedups
+
+__all__ = [
+    "METHOD_STYLES",
+    "accuracy_against_ratio",
+    "before_and_after",
+    "bound_looseness",
+    "components",
+    "differences",
+    "distortions",
+    "heat_map",
+    "keep_ratios",
+    "masks",
+    "module_map",
+    "pareto_front",
+    "set_style",
+    "speedups",
+    "state_of_the_art",
+    "weight_histograms",
+]

@@ -1,0 +1,231 @@
+"""The ledger: one row for every number and every claim of the paper, with what became of it here.
+
+Nothing in it is typed: a verdict follows from the paper's number (`shipped/paper/`), ours (architecture
+counts, or measurements from the results store) and a tolerance.
+"""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from swinprune_lite.files import atomic
+from swinprune_lite.reproduction import counts
+from swinprune_lite.reproduction.arithmetic import Cell, cells, checks, decimals, suspects
+from swinprune_lite.reproduction.claims import claims, difference_checks
+from swinprune_lite.reproduction.evidence import Evidence
+from swinprune_lite.reproduction.paper import paper_table
+from swinprune_lite.reproduction.verdicts import (
+    ARITHMETIC,
+    CONTRADICTED,
+    LITE,
+    NEEDS_IMAGENET,
+    NEEDS_THEIRS,
+    NEEDS_WEIGHTS,
+    REPRODUCED,
+    UNDECIDED,
+    VERDICTS,
+    Found,
+    compare,
+    direction,
+)
+
+READING = {"stated in the text": 0.1, "read off the figure": 0.5}  # points that a share of figure 1 may be off by
+OTHER_CODE = 0.01  # share by which another implementation of the same network may differ
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the ledger, all text."""
+
+    id: str
+    where: str
+    paper: str
+    ours: str
+    profile: str
+    tolerance: str
+    verdict: str
+    source: str
+
+
+class Ledger:
+    """Evidence for every cell, computed once."""
+
+    def __init__(self, evidence: Evidence | None = None) -> None:
+        self.evidence = evidence or Evidence()
+        self.steps = self.evidence.profile.finetune_steps
+        self._table2: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def left(self) -> pd.DataFrame:
+        """`counts.remaining` at table 1's ratios."""
+        ratios = sorted(set(paper_table("table1_pruned_swin").nominal_ratio_pct / 100))
+        return pd.DataFrame(counts.remaining(ratios)).set_index(["model", "ratio"])
+
+    @cached_property
+    def figure1(self) -> pd.DataFrame:
+        """Figure 1 counted, Swin-B by the rule nearest to the paper's split."""
+        printed = paper_table("fig1_component_shares").set_index(["model", "component"])
+        nearest = counts.nearest_rules(*printed.loc[("Swin-B", "att"), ["params_share_pct", "flops_share_pct"]], 1)
+        rule = dict.fromkeys(nearest.attention[0].split(", "), "att")
+        return counts.figure1(rule).set_index(["model", "component"])
+
+    def table2(self, name: str) -> pd.DataFrame:
+        """`counts.table2` of one of its halves."""
+        if name not in self._table2:
+            self._table2[name] = counts.table2(paper_table(name))
+        return self._table2[name]
+
+    def find(self, cell: Cell) -> Found:
+        """What there is for one printed number."""
+        table = paper_table(cell.table)
+        return FINDERS[cell.table](self, cell, table.loc[cell.row])
+
+    def rows(self) -> list[Row]:
+        """Every number, then every claim."""
+        in_claims = [check for checked in difference_checks().values() for check in checked]
+        suspected = suspects(checks() + in_claims)
+        rows = []
+        for cell in cells():
+            found = self.find(cell)
+            if cell.id in suspected and found.verdict != REPRODUCED:
+                found = Found(suspected[cell.id], "arithmetic", "0", ARITHMETIC, "reproduction_ledger")
+            rows.append(Row(cell.id, _where(cell), cell.printed, **asdict(found)))
+        return rows + [Row(*claim[:3], **asdict(claim[3])) for claim in claims(self)]
+
+
+def _table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    left = ledger.left.loc[(row.model, row.nominal_ratio_pct / 100)]
+    if cell.column in ("params_m", "params_drop_pct"):
+        ours = left.params / 1e6 if cell.column == "params_m" else 100 * (1 - left.params / left.dense)
+        verdict, tolerance = compare(cell.printed, ours)
+        return Found(f"{ours:.3f}", "architecture", tolerance, verdict, "figure3_modules")
+    if cell.column in ("flops_g", "flops_drop_pct"):
+        return _flops(cell, row, left)
+    return _accuracy_of_table1(ledger, cell, row)
+
+
+def _flops(cell: Cell, row: pd.Series, left: pd.Series) -> Found:
+    """MACs depend on which layers lose the weights, so without the weights only their range is known."""
+    source = "table1_pruned_swin"
+    if row.variant == "dense":
+        verdict, tolerance = compare(cell.printed, left.dense_macs / 1e9)
+        return Found(f"{left.dense_macs / 1e9:.3f}", "architecture", tolerance, verdict, source)
+    ends = [left[f"{end}_macs"] for end in ("least", "most", "alike")]
+    if cell.column == "flops_g":
+        low, high, alike = (macs / 1e9 for macs in ends)
+    else:
+        high, low, alike = (100 * (1 - macs / left.dense_macs) for macs in ends)
+    half = 0.5 * 10 ** -decimals(cell.printed)
+    possible = low - half <= float(cell.printed) <= high + half
+    ours = f"possible {low:.1f} to {high:.1f}; {alike:.1f} if every layer lost the same share"
+    return Found(ours, "architecture", f"{half:g}", NEEDS_WEIGHTS if possible else CONTRADICTED, source)
+
+
+def _accuracy_of_table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    model, kind, source = LITE[row.model], cell.column.split("_")[0], "table1_pruned_swin"
+    method, steps = ("dense", 0) if row.variant == "dense" else ("dimap", ledger.steps)
+    ratio = row.nominal_ratio_pct / 100
+    if cell.column.endswith("_drop_pct"):
+        drop, half = ledger.evidence.drop(model, method, ratio, steps, kind)
+        return Found(
+            f"{drop:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", direction(row[cell.column], drop, half), source
+        )
+    mean, half, _ = ledger.evidence.accuracy(model, method, ratio, steps, kind)
+    return _absolute(cell, mean, half, source)
+
+
+def _absolute(cell: Cell, mean: float, half: float, source: str) -> Found:
+    """A lite accuracy beside an ImageNet accuracy: shown, never compared; only what no accuracy can be is refused."""
+    verdict = NEEDS_IMAGENET if 0 <= float(cell.printed) <= 100 else CONTRADICTED
+    return Found(f"{mean:.2f} ± {half:.2f}", "lite", "", verdict, source)
+
+
+def _table2(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    model, _, variant = row.method.rpartition("-")
+    if variant.startswith("DIMAP"):
+        one = paper_table("table1_pruned_swin")
+        return _table1(ledger, cell, one[(one.model == model) & (one.variant == variant)].iloc[0])
+    source = "table2_state_of_the_art"
+    if cell.column == "top1_pct":
+        verdict = f"{UNDECIDED}: needs that model's weights and ImageNet-1k"
+        return Found("", "", "", verdict if 0 <= float(cell.printed) <= 100 else CONTRADICTED, source)
+    ours = ledger.table2(cell.table).loc[cell.row, cell.column]
+    if pd.isna(ours):
+        return Found("", "", "", NEEDS_THEIRS, source)
+    slack = max(10 ** -decimals(cell.printed), OTHER_CODE * float(cell.printed))
+    verdict, tolerance = compare(cell.printed, ours, slack)
+    return Found(f"{ours:.3f}", "architecture", tolerance, verdict, source)
+
+
+def _table3(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    model, ratio, source = LITE[row.model], row.ratio_pct / 100, "table3_uniform_vs_dimap"
+    if cell.column == "printed_gain_pct":
+        gain, half = ledger.evidence.gain(model, "dimap", "uniform", ratio)
+        verdict = direction(float(cell.printed), gain, half)
+        return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", verdict, source)
+    mean, half, _ = ledger.evidence.accuracy(model, cell.column.split("_")[0], ratio)
+    return _absolute(cell, mean, half, source)
+
+
+def _table4(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    name, _, variant = row.model.rpartition("-")
+    one = paper_table("table1_pruned_swin")
+    ratio = one[(one.model == name) & (one.variant == variant)].nominal_ratio_pct.item() / 100
+    model, source = LITE[name], "table4_model_as_module"
+    if cell.column == "difference_pct":
+        gain, half = ledger.evidence.gain(model, "dimap", "lamp", ratio, ledger.steps)
+        verdict = direction(float(cell.printed), gain, half)
+        return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", verdict, source)
+    method = "dimap" if cell.column.startswith("multiple") else "lamp"
+    mean, half, _ = ledger.evidence.accuracy(model, method, ratio, ledger.steps)
+    return _absolute(cell, mean, half, source)
+
+
+def _figure1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
+    ours = ledger.figure1.loc[(row.model, row.component), cell.column]
+    verdict, tolerance = compare(cell.printed, ours, READING[row.confidence] if cell.column.endswith("_pct") else None)
+    return Found(f"{ours:.3f}", "architecture", tolerance, verdict, "figure1_components")
+
+
+FINDERS: dict[str, Callable[[Ledger, Cell, pd.Series], Found]] = {
+    "table1_pruned_swin": _table1,
+    "table2a_vit_variants": _table2,
+    "table2b_vit_compression": _table2,
+    "table3_uniform_vs_dimap": _table3,
+    "table4_model_as_module": _table4,
+    "fig1_component_shares": _figure1,
+}
+
+
+def _where(cell: Cell) -> str:
+    table, _, rest = cell.id.partition(".")
+    name = table.replace("table", "table ").replace("fig", "figure ")
+    label = rest.removesuffix(f".{cell.column}")
+    number, _, row = label.partition(".")
+    return f"{name}, {row or number}, {cell.column}"
+
+
+def ledger(evidence: Evidence | None = None) -> pd.DataFrame:
+    """The whole ledger: 315 rows with columns id, where, paper, ours, profile, tolerance, verdict, source.
+
+    Raises:
+        LookupError: a measurement is not in the results store.
+    """
+    return pd.DataFrame(map(asdict, Ledger(evidence).rows()))
+
+
+def totals(table: pd.DataFrame) -> pd.DataFrame:
+    """How many numbers and claims got each verdict."""
+    short = table.verdict.str.partition(":")[0]
+    counted = short.value_counts().reindex(list(VERDICTS), fill_value=0)
+    return counted.rename_axis("verdict").to_frame("rows")
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    """Write the ledger as CSV; the file is replaced as a whole."""
+    with atomic(path) as temporary, contextlib.closing(temporary.open("w", newline="")) as file:
+        table.to_csv(file, index=False, lineterminator="\n")

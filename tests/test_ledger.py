@@ -1,0 +1,132 @@
+"""The ledger against an independent count of the paper's numbers, and against altered ones."""
+
+import csv
+import re
+import shutil
+from collections import Counter
+
+import pandas as pd
+import pytest
+import yaml
+
+from swinprune_lite.reproduction import arithmetic, ledger, paper
+from swinprune_lite.reproduction.verdicts import (
+    AGAINST,
+    ARITHMETIC,
+    CONTRADICTED,
+    DIRECTION,
+    NOISE,
+    REPRODUCED,
+    VERDICTS,
+    WITHIN,
+    compare,
+    direction,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return ledger.ledger()
+
+
+def test_one_row_for_every_number_and_claim(table):
+    """Counted with the csv module alone."""
+    printed, totals = Counter(), {}
+    for path in paper.FOLDER.glob("*.csv"):
+        for row in csv.DictReader(path.open()):
+            for column, value in row.items():
+                if value and re.search(r"_(pct|m|g)$", column) and column not in ("nominal_ratio_pct", "ratio_pct"):
+                    if path.stem.startswith("fig1") and column in ("params_m", "flops_g"):
+                        totals[row["model"], column] = value
+                    else:
+                        printed[value] += 1
+    claims = yaml.safe_load((paper.FOLDER / "claims.yaml").read_text())
+    assert (sum(printed.values()), len(totals), len(claims)) == (283, 8, 24)
+    assert len(table) == 315
+    assert table.id.is_unique
+    assert printed + Counter(totals.values()) + Counter(claim["claim"] for claim in claims) == Counter(table.paper)
+
+
+def test_every_verdict_is_one_of_the_kinds_and_says_what_it_needs(table):
+    kinds = table.verdict.str.partition(":")[0]
+    assert set(kinds) <= set(VERDICTS)
+    assert table.verdict[kinds == "not decided here"].str.contains("needs ").all()
+    assert ledger.totals(table)["rows"].sum() == 315
+    notebooks = {path.stem for path in (paper.SHIPPED.parents[1] / "notebooks").glob("*.ipynb")}
+    assert set(table.source) <= notebooks
+
+
+def test_the_errata_come_out(table):
+    off = table[table.verdict == ARITHMETIC].set_index("id")
+    assert {"abs-1", "abs-2", "s4.2-4", "t3-1", "table3.09.Swin-T-38.printed_gain_pct"} <= set(off.index)
+    assert "1.47" in off.ours["s4.2-4"]
+    assert "6.48" in off.ours["table3.09.Swin-T-38.printed_gain_pct"]
+    assert "0.8 % of the error" in off.ours["abs-2"]
+
+
+def test_no_other_number_of_the_paper_is_suspected(table):
+    """By hand: of all differences, percentages and repeated cells only Swin-T's gain at 38 % is off."""
+    assert [check.said for check in arithmetic.checks() if not check.holds] == ["78.54 − 72.06 = 6.48; printed 4.79"]
+    tables = table[table.id.str.match(r"table|fig1\b|fig1_")]
+    assert set(tables.id[tables.verdict == ARITHMETIC].str.split(".").str[:2].str.join(".")) == {"table3.09"}
+
+
+def altered(tmp_path, monkeypatch, name, old, new):
+    folder = shutil.copytree(paper.FOLDER, tmp_path / "paper")
+    text = (folder / name).read_text()
+    assert text.count(old) == 1, text.count(old)
+    (folder / name).write_text(text.replace(old, new))
+    monkeypatch.setattr(paper, "FOLDER", folder)
+    return ledger.ledger().set_index("id").verdict
+
+
+ALTERATIONS = {
+    "params": ("table1_pruned_swin.csv", "75.2,14.3", "76.2,14.3", "table1.02.Swin-B-DIMAP1.params_m", CONTRADICTED),
+    "drop": ("table1_pruned_swin.csv", "-0.04", "0.04", "table1.02.Swin-B-DIMAP1.top1_drop_pct", ARITHMETIC),
+    "top1": ("table1_pruned_swin.csv", "83.08", "84.08", "table1.06.Swin-S-DIMAP1.top1_pct", ARITHMETIC),
+    "flops": ("table1_pruned_swin.csv", "13.2,14.4", "16.2,14.4", "table1.02.Swin-B-DIMAP1.flops_g", ARITHMETIC),
+    "dense": ("table1_pruned_swin.csv", "28.3,,4.5", "29.3,,4.5", "table1.09.Swin-T-dense.params_m", CONTRADICTED),
+    "other": ("table2b_vit_compression.csv", "10.0,80.7", "10.0,81.7", "s4.3-2", ARITHMETIC),
+    "timm": ("table2a_vit_variants.csv", "22,4.6", "25,4.6", "table2a.03.DeiT-S-224.params_m", CONTRADICTED),
+    "mended": ("table3_uniform_vs_dimap.csv", "78.54,4.79", "78.54,6.48", "t3-1", REPRODUCED),
+    "gain": ("table3_uniform_vs_dimap.csv", "80.24,1.04", "80.24,1.14", "table3.06.Swin-T-28.printed_gain_pct",
+             ARITHMETIC),
+    "table4": ("table4_model_as_module.csv", "82.31", "82.41", "table4.02.Swin-S-DIMAP3.single_module_top1_pct",
+               ARITHMETIC),
+    "figure1": ("fig1_component_shares.csv", "conv,92.0", "conv,90.0",
+                "fig1.03.ResNet-50-conv.params_share_pct", CONTRADICTED),
+    "claim": ("claims.yaml", "is 0.33 points", "is 0.43 points", "s4.3-1", ARITHMETIC),
+    "swapped back": ("claims.yaml", "52.5 % FLOPs and 52.7 % parameters", "52.7 % FLOPs and 52.5 % parameters",
+                     "abs-1", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALTERATIONS)
+def test_an_altered_number_changes_its_verdict(table, tmp_path, monkeypatch, case):
+    name, old, new, row, expected = ALTERATIONS[case]
+    before = table.set_index("id").verdict
+    after = altered(tmp_path, monkeypatch, name, old, new)
+    assert after[row] != before[row]
+    assert expected is None or after[row] == expected
+
+
+def test_compare():
+    assert compare("14.0", 14.04) == (REPRODUCED, "0.05")
+    assert compare("14.0", 14.06) == (WITHIN, "0.1")
+    assert compare("14.0", 14.2)[0] == CONTRADICTED
+    assert compare("86", 86.9, slack=1)[0] == WITHIN
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "half", "verdict"),
+    [(0.2, 0.5, 0.1, DIRECTION), (0.2, -0.5, 0.1, AGAINST), (0.2, 0.05, 0.1, NOISE), (-0.01, -1, 0.1, DIRECTION)],
+)
+def test_direction(printed, ours, half, verdict):
+    assert direction(printed, ours, half) == verdict
+
+
+def test_the_written_file_is_the_table(table, tmp_path):
+    ledger.write(table, tmp_path / "ledger.csv")
+    read = pd.read_csv(tmp_path / "ledger.csv", dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(read, table.astype(read.dtypes))
+    assert list(read) == ["id", "where", "paper", "ours", "profile", "tolerance", "verdict", "source"]
