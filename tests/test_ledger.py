@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from swinprune_lite.reproduction import arithmetic, ledger, paper
+from swinprune_lite.reproduction.evidence import Evidence
 from swinprune_lite.reproduction.verdicts import (
     AGAINST,
     ARITHMETIC,
@@ -23,10 +24,12 @@ from swinprune_lite.reproduction.verdicts import (
     direction,
 )
 
+EVIDENCE = Evidence()
+
 
 @pytest.fixture(scope="module")
 def table():
-    return ledger.ledger()
+    return ledger.ledger(EVIDENCE)
 
 
 def test_one_row_for_every_number_and_claim(table):
@@ -77,7 +80,7 @@ def altered(tmp_path, monkeypatch, name, old, new):
     assert text.count(old) == 1, text.count(old)
     (folder / name).write_text(text.replace(old, new))
     monkeypatch.setattr(paper, "FOLDER", folder)
-    return ledger.ledger().set_index("id").verdict
+    return ledger.ledger(EVIDENCE).set_index("id").verdict
 
 
 ALTERATIONS = {

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 
 import pandas as pd
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from swinprune_lite.cost import cost, macs_and_positions
+from swinprune_lite.cost import Cost, cost, macs_and_positions
 from swinprune_lite.modules import PRUNED_MODULES, modules
 from swinprune_lite.reproduction.paper import TIMM_NAMES
 
@@ -52,6 +53,13 @@ def build(name: str, **options) -> nn.Module:
     return model
 
 
+@cache
+def whole(name: str, size: int, **options) -> Cost:
+    """Parameters and MACs of timm's architecture for an image of `size` × `size`."""
+    return cost(build(name, **options), {}, size)
+
+
+@cache
 def parts(name: str, size: int, **options) -> pd.DataFrame:
     """Parameters and MACs of a network by part.
 
@@ -113,15 +121,15 @@ def figure1(rule: dict[str, str]) -> pd.DataFrame:
     rows = []
     for model, (name, size, options) in FIGURE1.items():
         table = parts(name, size, **options)
-        whole = cost(build(name, **options), {}, size)
+        total = whole(name, size, **options)
         for component, row in shares(table, rule).iterrows():
             rows.append({
                 "model": model,
                 "component": component,
                 "params_share_pct": row.params,
                 "flops_share_pct": row.macs,
-                "params_m": whole.params / 1e6,
-                "flops_g": whole.macs / 1e9,
+                "params_m": total.params / 1e6,
+                "flops_g": total.macs / 1e9,
             })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -165,10 +173,8 @@ def table2(rows: pd.DataFrame) -> pd.DataFrame:
     counted = {}
     for index, row in rows.iterrows():
         if name := TABLE2.get((row.method, row.image_size)):
-            model = build(name)
-            own = model.pretrained_cfg["input_size"][-1] if "crossvit" in name else int(row.image_size)
-            whole = cost(model, {}, own)
-            counted[index] = {"timm": name, "params_m": whole.params / 1e6, "flops_g": whole.macs / 1e9}
+            total = whole(name, 240 if "crossvit" in name else int(row.image_size))  # its smaller branch takes 240
+            counted[index] = {"timm": name, "params_m": total.params / 1e6, "flops_g": total.macs / 1e9}
     return pd.DataFrame.from_dict(counted, orient="index").reindex(rows.index)
 
 
@@ -180,32 +186,37 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
         layer lost the same share), least_macs, most_macs (left over all ways to choose each module's
         weights: the ones used at the most positions first, or last).
     """
-    for model_name, architecture in TIMM_NAMES.items():
-        model = build(architecture)
-        whole = cost(model, {})
-        sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-        _, positions = macs_and_positions(model)
+    for model, architecture in TIMM_NAMES.items():
+        total = whole(architecture, 224)
         for ratio in ratios:
             removed, saved = 0, defaultdict(float)
-            for module in PRUNED_MODULES:
-                layers = [(sizes[name], positions[name]) for name in modules(model)[module]]
+            for layers in _prunable_layers(architecture):
                 budget = round(ratio * sum(size for size, _ in layers))
                 removed += budget
                 saved["alike"] += ratio * sum(size * times for size, times in layers)
-                for end, order in (("least", True), ("most", False)):
+                for end, largest_first in (("least", True), ("most", False)):
                     left = budget
-                    for size, times in sorted(layers, key=lambda layer: layer[1], reverse=order):
+                    for size, times in sorted(layers, key=lambda layer: layer[1], reverse=largest_first):
                         taken = min(left, size)
                         left -= taken
                         saved[end] += taken * times
             yield {
-                "model": model_name,
+                "model": model,
                 "ratio": ratio,
-                "params": whole.params - removed,
-                "dense": whole.params,
-                "dense_macs": whole.macs,
-                **{f"{end}_macs": whole.macs - amount for end, amount in saved.items()},
+                "params": total.params - removed,
+                "dense": total.params,
+                "dense_macs": total.macs,
+                **{f"{end}_macs": total.macs - amount for end, amount in saved.items()},
             }
+
+
+@cache
+def _prunable_layers(architecture: str) -> list[list[tuple[int, int]]]:
+    """For each pruned module, its layers' sizes and the positions at which an image uses each weight."""
+    model = build(architecture)
+    _, positions = macs_and_positions(model)
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    return [[(sizes[name], positions[name]) for name in modules(model)[module]] for module in PRUNED_MODULES]
 
 
 def module_shares(models: Sequence[str]) -> pd.DataFrame:

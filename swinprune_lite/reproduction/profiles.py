@@ -62,7 +62,8 @@ class Profile:
         return (
             f"Profile {self.name}: {', '.join(self.models)}.\n"
             "Trained for this project on Fashion-Pairs-100; the weights are the shipped ones.\n"
-            f"Accuracy is measured on {self.test_batches().images:,} test images. These are not ImageNet results."
+            f"Accuracy: on {self.live_images:,} test images if computed in this build, on up to "
+            f"{lite_data('test').images:,} if from the results store.\nThese are not ImageNet results."
         )
 
 

@@ -111,12 +111,11 @@ def state_of_the_art(variants: pd.DataFrame, compressed: pd.DataFrame) -> Figure
         for name, rows, style in kinds:
             axes.scatter(rows[cost], rows.top1_pct, label=name, s=45, **style)
         for row in front.itertuples():
-            axes.annotate(
-                row.method, (getattr(row, cost), row.top1_pct), (4, -11), textcoords="offset points", fontsize=8
-            )
+            place = (getattr(row, cost), row.top1_pct)
+            axes.annotate(row.method, place, (-6, 3), textcoords="offset points", fontsize=8, ha="right")
         axes.set_xscale("log")
-        axes.set_xticks(ticks := [3, 5, 10, 20, 50, 100, 200], [f"{tick}" for tick in ticks])
+        axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100, 200], [f"{tick}" for tick in ticks])
         axes.minorticks_off()
-        axes.set(xlabel=label, ylabel="top-1 (%), ImageNet-1k, printed")
-    both[0].legend(loc="lower right")
+        axes.set(xlabel=label, ylabel="top-1 (%), printed", xlim=(0.35 * whole[cost].min(), 1.2 * whole[cost].max()))
+    figure.legend(*both[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -23,16 +23,17 @@ def weight_histograms(model: nn.Module, threshold: float, blocks: int = 2) -> Fi
     """
     figure, panels = plt.subplots(blocks, 1, figsize=(WIDTH, 3 * blocks + 0.6), sharex=True, layout="constrained")
     table = layers(model)
-    limit = 6 * threshold
+    limit = 8 * threshold
     for block, axes in enumerate(panels, 1):
         for row in table[table.block == block].itertuples():
-            weights = model.get_parameter(row.name).detach().flatten().clamp(-limit, limit).numpy()
-            axes.hist(weights, 80, (-limit, limit), density=True, histtype="step", linewidth=1.6, label=row.layer,
+            values = model.get_parameter(row.name).detach().flatten().numpy()
+            percent = np.full(len(values), 100 / len(values))
+            axes.hist(values, 64, (-limit, limit), weights=percent, histtype="step", linewidth=1.6, label=row.layer,
                       **LAYER_STYLES[row.layer])  # fmt: skip
         for side in (-threshold, threshold):
             axes.axvline(side, color=LINE, linewidth=1, linestyle=":")
-        axes.set(title=f"block {block}", ylabel="density")
-    panels[-1].set_xlabel("weight (the outermost bins hold all beyond); dotted: the threshold")
+        axes.set(title=f"block {block}", ylabel="weights in a bin (%)")
+    panels[-1].set_xlabel("weight (dotted: plus and minus the threshold)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
