@@ -27,7 +27,7 @@ def test_parts_of_swin_base_by_hand():
 
 
 def test_figure1_against_the_papers_convolutional_shares():
-    counted = counts.figure1(counts.RULES["all of attention"]).set_index(["model", "component"])
+    counted = counts.figure1(counts.ALL_OF_ATTENTION).set_index(["model", "component"])
     printed = paper_table("fig1_component_shares").set_index(["model", "component"])
     for model in ("VGG-16", "Inception-v3", "ResNet-50"):
         assert (

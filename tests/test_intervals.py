@@ -38,7 +38,7 @@ def test_paired_difference_of_one_replicate_counts_the_discordant_images(pairs):
     assert half == pytest.approx(100 * 1.96 * math.sqrt(max(variance, 0) / images), abs=1e-6)
 
 
-def test_paired_difference_cuts_to_the_common_images_and_takes_the_larger_spread():
+def test_paired_difference_cuts_to_the_common_images_and_joins_the_spreads():
     long, short = torch.ones(10, dtype=torch.bool), torch.zeros(4, dtype=torch.bool)
     assert paired_difference([long], [short]) == (100.0, 0.0)
     difference, half = paired_difference([long, long], [short, long])

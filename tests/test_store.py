@@ -21,7 +21,7 @@ from swinprune_lite.reproduction.store import Store, key
 ROOT = Path(__file__).parents[1]
 LITE = get_profile("lite")
 SETTING = Setting("swin_lite_tiny", "dimap", 0.5)
-FOUND = Measurement(torch.arange(10) % 3 > 0, torch.ones(10, dtype=torch.bool), 5, 7, 1.5)
+FOUND = Measurement(torch.arange(10_000) % 5 > 1, torch.ones(10_000, dtype=torch.bool), 5, 7, 1.5)
 
 
 @pytest.fixture
@@ -37,6 +37,13 @@ def test_round_trip(filled):
     assert found.seconds == 1.5
     assert Store(filled).find(LITE, replace(SETTING, ratio=0.6)) is None
     assert len((filled / "swin_lite_tiny.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_measurement_on_too_few_images_does_not_serve(tmp_path):
+    smoke = get_profile("smoke")
+    Store(tmp_path).add(smoke, SETTING, Measurement(FOUND.top1[:200], FOUND.top5[:200], 5, 7))
+    assert Store(tmp_path).find(smoke, SETTING) is not None
+    assert Store(tmp_path).find(LITE, SETTING) is None
 
 
 def test_provenance_is_kept(filled):
@@ -117,6 +124,7 @@ def test_replicates():
     assert len(grid.replicates(LITE, "swin_lite_base", "dimap", 0.5)) == 1  # one training seed, nothing drawn
     assert len(grid.replicates(LITE, "swin_lite_base", "random", 0.5)) == 3
     assert len(grid.replicates(LITE, "swin_lite_base", "dimap", 0.5, steps=25)) == 3
+    assert len(grid.replicates(LITE, "swin_lite_tiny", "dimap", 0.9, steps=25)) == 1  # high ratios tuned once
     first, *others = grid.replicates(LITE, "swin_lite_tiny", "dimap", 0.5)
     assert first.images == 0
     assert {other.images for other in others} == {grid.FEWER_IMAGES}

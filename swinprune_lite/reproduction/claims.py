@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Callable
-from math import hypot, sqrt
+from math import sqrt
 
 import pandas as pd
 
 from swinprune_lite.masks import make_masks
 from swinprune_lite.reproduction import bound, layers, timing
 from swinprune_lite.reproduction.arithmetic import Check, cell_id, decimals
+from swinprune_lite.reproduction.intervals import paired_difference
 from swinprune_lite.reproduction.paper import paper_claims, paper_table
 from swinprune_lite.reproduction.verdicts import (
     AGAINST,
@@ -143,10 +144,10 @@ def _drop(ledger, model: str, variant: str, kind: str) -> Found:
 
 def _beats(ledger, pruned: str, dense: str) -> Found:
     ratio = paper_table("table1_pruned_swin").nominal_ratio_pct.max() / 100
-    ours, half, _ = ledger.evidence.accuracy(LITE[pruned], "dimap", ratio, ledger.steps)
-    theirs, other, _ = ledger.evidence.accuracy(LITE[dense], "dense", 0.0)
-    gain, both = ours - theirs, hypot(half, other)
-    return Found(f"{gain:+.2f} ± {both:.2f}", "lite", f"{both:.2f}", direction(1, gain, both), "table1_pruned_swin")
+    ours = ledger.evidence.measurements(LITE[pruned], "dimap", ratio, ledger.steps)
+    theirs = ledger.evidence.measurements(LITE[dense], "dense", 0.0)
+    gain, half = paired_difference([one.top1 for one in ours], [one.top1 for one in theirs])
+    return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", direction(1, gain, half), "table1_pruned_swin")
 
 
 def _gains_printed(ledger, numbers: list[float]) -> Found:
@@ -158,88 +159,96 @@ def _gains_printed(ledger, numbers: list[float]) -> Found:
     return Found(said or f"all {len(table)}", "arithmetic", "0", verdict, "table3_uniform_vs_dimap")
 
 
-def _magnitudes(ledger, numbers: list[float]) -> Found:
-    model = ledger.evidence.profile.load(LITE["Swin-B"])
-    wanted = _ratio("fig2-1")
-    share = layers.shares_below(model, layers.threshold_removing(model, wanted, ("QKV", "PRJ"), 2))
-    first = layers.layers(model).assign(share=share)
-    first = first[first.block <= 2]
-    fc = first[first.layer.isin(["FC1", "FC2"])].share
-    said = f"where {wanted:.0%} of QKV and PRJ go, {fc.min():.0f} to {fc.max():.0f} % of FC1 and FC2 go"
-    verdict = DIRECTION if fc.mean() > 100 * wanted else AGAINST
-    return Found(said, "lite", "order", verdict, "figure2_weight_distributions")
-
-
 def _ratio(claim_id: str) -> float:
     """The first whole percentage in a claim's text, as a share."""
     (text,) = (claim["claim"] for claim in paper_claims() if claim["id"] == claim_id)
     return int(re.search(r"\b(\d+) ?%", text)[1]) / 100
 
 
-def _kept(ledger) -> pd.DataFrame:
-    model = ledger.evidence.profile.load(LITE["Swin-S"])
-    return layers.kept_shares(model, make_masks(model, _ratio("fig5-1")))
+def _vote(said: list[str], holds: list[bool], tolerance: str, source: str) -> Found:
+    """A claim looked at on every training seed: decided only where all of them agree."""
+    verdict = DIRECTION if all(holds) else NOISE if any(holds) else AGAINST
+    text = (
+        "; ".join(f"seed {seed}: {one}" for seed, one in enumerate(said)) if len(said) > 1 else f"{said[0]} (one seed)"
+    )
+    return Found(text, "lite", tolerance, verdict, source)
+
+
+def _models(ledger, name: str) -> list:
+    profile = ledger.evidence.profile
+    return [profile.load(LITE[name], seed) for seed in profile.training_seeds(LITE[name])]
+
+
+def _magnitudes(ledger, numbers: list[float]) -> Found:
+    wanted, said, holds = _ratio("fig2-1"), [], []
+    for model in _models(ledger, "Swin-B"):
+        share = layers.shares_below(model, layers.threshold_removing(model, wanted, ("QKV", "PRJ"), 2))
+        first = layers.layers(model).assign(share=share).query("block <= 2")
+        fc = first[first.layer.isin(["FC1", "FC2"])].share
+        said.append(f"where {wanted:.0%} of QKV and PRJ go, {fc.min():.0f} to {fc.max():.0f} % of FC1 and FC2 go")
+        holds.append(fc.mean() > 100 * wanted)
+    return _vote(said, holds, "order", "figure2_weight_distributions")
+
+
+def _kept(ledger) -> list[pd.DataFrame]:
+    ratio = _ratio("fig5-1")
+    return [layers.kept_shares(model, make_masks(model, ratio)) for model in _models(ledger, "Swin-S")]
 
 
 def _thresholds(ledger, numbers: list[float]) -> Found:
-    model = ledger.evidence.profile.load(LITE["Swin-S"])
-    ours = list(layers.thresholds(model, make_masks(model, _ratio("fig5-1"))).values())
-    alike = [sorted(values).index(value) for values in (ours, numbers) for value in values]
-    verdict = DIRECTION if alike[:3] == alike[3:] else AGAINST
-    return Found(", ".join(f"{value:.2e}" for value in ours), "lite", "order", verdict, "figure5_keep_ratios")
+    ratio = _ratio("fig5-1")
+    ours = [layers.thresholds(model, make_masks(model, ratio)) for model in _models(ledger, "Swin-S")]
+    values = [list(one.values()) for one in ours]
+    holds = [sorted(range(3), key=one.__getitem__) == sorted(range(3), key=numbers.__getitem__) for one in values]
+    return _vote([", ".join(f"{v:.1e}" for v in one) for one in values], holds, "order", "figure5_keep_ratios")
 
 
 def _lower_keep_more(ledger, numbers: list[float]) -> Found:
-    kept = _kept(ledger)
-    trend = {
-        module: rows.kept_pct.rank().corr(pd.Series(rows.index, rows.index).rank())
-        for module, rows in kept.groupby("module")
-    }
-    said = "rank correlation of kept share with depth: " + ", ".join(f"{m} {value:.2f}" for m, value in trend.items())
-    verdict = DIRECTION if max(trend.values()) < 0 else AGAINST
-    return Found(said, "lite", "sign", verdict, "figure5_keep_ratios")
+    said, holds = [], []
+    for kept in _kept(ledger):
+        groups = kept.groupby("module", sort=False)
+        trend = {module: rows.kept_pct.rank().corr(rows.index.to_series().rank()) for module, rows in groups}
+        said.append("rank correlation with depth " + ", ".join(f"{m} {value:.2f}" for m, value in trend.items()))
+        holds.append(max(trend.values()) < 0)
+    return _vote(said, holds, "sign", "figure5_keep_ratios")
 
 
-def _attention_keeps_more(ledger, numbers: list[float]) -> Found:
-    kept = _kept(ledger).kept_pct
-    attention, mlp = kept[[1, 2, 5, 6]].mean(), kept[[3, 4, 7, 8]].mean()
-    verdict = DIRECTION if attention > mlp else AGAINST
-    return Found(f"{attention:.1f} % against {mlp:.1f} %", "lite", "order", verdict, "figure5_keep_ratios")
+def _keeps_more(ledger, more: list[int], less: list[int]) -> Found:
+    pairs = [(kept.kept_pct[more].mean(), kept.kept_pct[less].mean()) for kept in _kept(ledger)]
+    said = [f"{a:.1f} % against {b:.1f} %" for a, b in pairs]
+    return _vote(said, [a > b for a, b in pairs], "order", "figure5_keep_ratios")
 
 
-def _fc2_of_the_first_block(ledger, numbers: list[float]) -> Found:
-    kept = _kept(ledger).kept_pct
-    verdict = DIRECTION if kept[4] < kept[8] else AGAINST
-    return Found(f"{kept[4]:.1f} % against {kept[8]:.1f} %", "lite", "order", verdict, "figure5_keep_ratios")
-
-
-def _masks(ledger) -> pd.DataFrame:
-    model = ledger.evidence.profile.load(LITE["Swin-B"])
-    return layers.mask_table(layers.first_block(model, make_masks(model, _ratio("fig6-1"))))
+def _masks(ledger) -> list[pd.DataFrame]:
+    ratio = _ratio("fig6-1")
+    return [
+        layers.mask_table(layers.first_block(model, make_masks(model, ratio))) for model in _models(ledger, "Swin-B")
+    ]
 
 
 def _queries_and_keys(ledger, numbers: list[float]) -> Found:
-    found = _masks(ledger).loc[["QKV: query", "QKV: key", "QKV: value"]]
-    query, key, value = found["kept %"]
-    half = 1.96 * sqrt(2 * value * (100 - value) / (found["rows"].iloc[0] * found["columns"].iloc[0]))
-    verdict = direction(1, min(query, key) - value, half)
-    said = f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept"
-    return Found(said, "lite", f"{half:.1f}", verdict, "figure6_masks")
+    """As if each weight were kept or removed independently of the others: a rough interval."""
+    table = _masks(ledger)[0].loc[["QKV: query", "QKV: key", "QKV: value"]]
+    query, key, value = table["kept %"]
+    half = 1.96 * sqrt(2 * value * (100 - value) / (table["rows"].iloc[0] * table["columns"].iloc[0]))
+    said = f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept (one seed)"
+    return Found(said, "lite", f"{half:.1f}", direction(1, min(query, key) - value, half), "figure6_masks")
 
 
 def _whole_rows(ledger, numbers: list[float]) -> Found:
-    rows = _masks(ledger).loc["FC1", "whole rows removed"]
-    said = f"{rows:.0f} rows of FC1 removed whole"
-    return Found(said, "lite", "0", DIRECTION if rows else AGAINST, "figure6_masks")
+    rows = [table.loc["FC1", "whole rows removed"] for table in _masks(ledger)]
+    return _vote([f"{n:.0f} rows of FC1 removed whole" for n in rows], [n > 0 for n in rows], "0", "figure6_masks")
 
 
 def _looks(ledger, numbers: list[float]) -> Found:
-    spread = _masks(ledger)[["row spread", "column spread"]]
-    pairs = (("FC1", "FC2"), ("PRJ", "FC1"), ("PRJ", "FC2"))
-    far = {pair: (spread.loc[pair[0]] - spread.loc[pair[1]]).abs().sum() for pair in pairs}
-    said = ", ".join(f"{a} to {b} {value:.1f}" for (a, b), value in far.items())
-    verdict = DIRECTION if far["FC1", "FC2"] < min(far["PRJ", "FC1"], far["PRJ", "FC2"]) else AGAINST
-    return Found(f"distance of the densities' spreads: {said}", "lite", "order", verdict, "figure6_masks")
+    pairs, said, holds = (("FC1", "FC2"), ("PRJ", "FC1"), ("PRJ", "FC2")), [], []
+    for table in _masks(ledger):
+        spread = table[["row spread", "column spread"]]
+        far = {(a, b): (spread.loc[a] - spread.loc[b]).abs().sum() for a, b in pairs}
+        apart = ", ".join(f"{a} to {b} {value:.1f}" for (a, b), value in far.items())
+        said.append(f"distance of the densities' spreads: {apart}")
+        holds.append(far["FC1", "FC2"] < min(far["PRJ", "FC1"], far["PRJ", "FC2"]))
+    return _vote(said, holds, "order", "figure6_masks")
 
 
 def _three_modules(ledger, numbers: list[float]) -> Found:
@@ -255,11 +264,23 @@ def _three_modules(ledger, numbers: list[float]) -> Found:
     return Found(said, "lite", "95 % interval", verdict, "table4_model_as_module")
 
 
-def _time(ledger, needs: str) -> Found:
-    found = timing.recorded()
+def _times(ledger) -> tuple[str, pd.DataFrame, str]:
+    found = timing.recorded(ledger.evidence.store.folder / timing.ACCELERATION)
     rows = ", ".join(f"{row.masked:.2f}x for {row.theory:.2f}x" for row in found["rows"].itertuples())
-    said = f"{found['device']}, masked weights in dense kernels, measured for theoretical: {rows}"
-    return Found(said, "timing", "", f"{UNDECIDED}: needs {needs}", "figure4_acceleration")
+    return f"{found['device']}, masked weights, measured for theoretical: {rows}", found["rows"], found["device"]
+
+
+def _drawing(ledger, numbers: list[float]) -> Found:
+    """Figure 4 prints no number, so nothing that is measured can decide it."""
+    verdict = f"{UNDECIDED}: needs the values of figure 4, which only a drawing shows"
+    return Found(_times(ledger)[0], "timing", "", verdict, "figure4_acceleration")
+
+
+def _no_acceleration(ledger, numbers: list[float]) -> Found:
+    said, rows, device = _times(ledger)
+    faster = bool((rows["masked low"] > 1.1).any())
+    verdict = f"{UNDECIDED}: needs a GPU" if device.startswith("CPU") else CONTRADICTED if faster else WITHIN
+    return Found(said, "timing", "1.1x", verdict, "figure4_acceleration")
 
 
 def _bound(ledger, numbers: list[float]) -> Found:
@@ -280,13 +301,13 @@ DECIDERS: dict[str, Callable[..., Found]] = {
     "fig2-1": _magnitudes,
     "fig5-1": _thresholds,
     "fig5-2": _lower_keep_more,
-    "fig5-3": _attention_keeps_more,
-    "fig5-4": _fc2_of_the_first_block,
+    "fig5-3": lambda ledger, numbers: _keeps_more(ledger, [1, 2, 5, 6], [3, 4, 7, 8]),
+    "fig5-4": lambda ledger, numbers: _keeps_more(ledger, [8], [4]),
     "fig6-1": _queries_and_keys,
     "fig6-2": _whole_rows,
     "fig6-3": _looks,
     "t4-1": _three_modules,
-    "fig4-1": lambda ledger, numbers: _time(ledger, "the values of figure 4, which only a drawing shows"),
-    "s5-1": lambda ledger, numbers: _time(ledger, "a GPU"),
+    "fig4-1": _drawing,
+    "s5-1": _no_acceleration,
     "bound-1": _bound,
 }

@@ -37,11 +37,8 @@ TABLE2 = {
 }
 """Table 2's networks that timm has, by method and image size."""
 
-RULES = {
-    "all of attention": {"qkv": "att", "proj": "att", "product": "att", "table": "att"},
-    "QKV alone": {"qkv": "att"},
-}
-"""What counts as attention: part -> component. For what a rule does not name, see `shares`."""
+ALL_OF_ATTENTION = {"qkv": "att", "proj": "att", "product": "att", "table": "att"}
+"""A rule: part -> component. For what it does not name, see `shares`."""
 
 
 def build(name: str, **options) -> nn.Module:

@@ -1,8 +1,9 @@
 """What the store says, by method and ratio: accuracies and paired differences, with how far chance moves them."""
 
 from dataclasses import dataclass, field
+from math import hypot
 
-from swinprune_lite.reproduction.grid import replicates
+from swinprune_lite.reproduction.grid import FEWER_IMAGES, replicates
 from swinprune_lite.reproduction.intervals import interval, paired_difference, spread
 from swinprune_lite.reproduction.measure import Measurement, Setting
 from swinprune_lite.reproduction.profiles import Profile, get_profile
@@ -32,18 +33,24 @@ class Evidence:
     def accuracy(
         self, model: str, method: str, ratio: float, steps: int = 0, kind: str = "top1"
     ) -> tuple[float, float, int]:
-        """Mean accuracy in percent, half its 95 % interval in points, and the number of replicates.
+        """Mean accuracy over the replicates in percent, half its 95 % interval in points, and their number.
 
-        The half width is over replicates (Student's t) where there are several, else over images.
+        All on the first `FEWER_IMAGES` images, which every replicate was evaluated on. The half width
+        joins the spread over replicates (Student's t), where there are several, and that over images.
         """
-        found = [getattr(measurement, kind) for measurement in self.measurements(model, method, ratio, steps)]
+        found = [
+            getattr(measurement, kind)[:FEWER_IMAGES] for measurement in self.measurements(model, method, ratio, steps)
+        ]
         values = [100 * correct.double().mean().item() for correct in found]
-        half = spread(values) if len(values) > 1 else interval(values[0], len(found[0]))
-        return sum(values) / len(values), half, len(values)
+        mean = sum(values) / len(values)
+        over_seeds = spread(values) if len(values) > 1 else 0.0
+        return mean, hypot(over_seeds, interval(mean, len(found[0]))), len(values)
 
     def gain(self, model: str, first: str, second: str, ratio: float, steps: int = 0) -> tuple[float, float]:
         """Top-1 of one method minus another's at the same ratio, in points, and half its 95 % interval."""
         ours, theirs = (self.measurements(model, method, ratio, steps) for method in (first, second))
+        if min(len(ours), len(theirs)) == 1:  # on one side nothing depends on the seed
+            ours, theirs = (side * max(len(ours), len(theirs)) if len(side) == 1 else side for side in (ours, theirs))
         return paired_difference([found.top1 for found in ours], [found.top1 for found in theirs])
 
     def drop(self, model: str, method: str, ratio: float, steps: int = 0, kind: str = "top1") -> tuple[float, float]:

@@ -30,8 +30,8 @@ def compare_with_store(profile: Profile, computed: Sequence[Live], store: Store 
     """What was computed in this build against the store: every image's verdict, the parameters and the MACs.
 
     Returns:
-        Indexed by method: computed, in the store, agree (numbers of measurements), mean top-1 of this
-        build in percent and half its 95 % interval for the images that it was computed on.
+        Indexed by method: computed, in the store, agree (numbers of measurements), their mean top-1 in
+        this build in percent, and half the 95 % interval of one of them on that many images.
     """
     store = store or Store()
     rows = []
@@ -40,9 +40,9 @@ def compare_with_store(profile: Profile, computed: Sequence[Live], store: Store 
         top1 = 100 * found.top1.double().mean().item()
         agrees = kept is not None and kept.same_as(found)
         rows.append((setting.method, 1, kept is not None, agrees, top1, interval(top1, len(found.top1))))
-    names = ["method", "computed", "in the store", "agree", "mean top-1", "±"]
+    names = ["method", "computed", "in the store", "agree", "mean top-1", "± of one"]
     groups = pd.DataFrame(rows, columns=names).groupby("method", sort=False)
-    means = groups[["mean top-1", "±"]].mean().round(2)
+    means = groups[["mean top-1", "± of one"]].mean().round(2)
     return groups[["computed", "in the store", "agree"]].sum().astype(int).join(means)
 
 
@@ -69,8 +69,9 @@ def stored(
     """Accuracy and cost from the store, one row a model, method and ratio, after the dense model of each.
 
     Returns:
-        model, method, ratio, top1, top1_half, top5, top5_half (percent, and half of the 95 % interval,
-        over seeds where there are several, else over images), seeds, params, macs.
+        model, method, ratio; top1, top5: replicate 0 on all test images, in percent; top1_mean,
+        top1_half, top5_mean, top5_half: of all replicates, as `Evidence.accuracy`; seeds: how many
+        they are; params, macs.
     """
     rows = []
     for model in models:
@@ -79,7 +80,9 @@ def stored(
             first = evidence.measurements(model, method, ratio, taken)[0]
             row = {"model": model, "method": method, "ratio": ratio, "params": first.params, "macs": first.macs}
             for kind in ("top1", "top5"):
-                row[kind], row[f"{kind}_half"], row["seeds"] = evidence.accuracy(model, method, ratio, taken, kind)
+                mean, half, count = evidence.accuracy(model, method, ratio, taken, kind)
+                row[kind] = 100 * getattr(first, kind).double().mean().item()
+                row |= {f"{kind}_mean": mean, f"{kind}_half": half, "seeds": count}
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -90,12 +93,28 @@ def gains(
     """Top-1 of one method minus another's, paired image by image and seed by seed.
 
     Returns:
-        model, ratio, gain (points), half (of the 95 % interval: the larger of the one over images and
-        the one over seeds), clear (outside the interval).
+        model, ratio, gain (points), half (of the 95 % interval, over images and seeds together), clear
+        (outside the interval).
     """
     rows = []
     for model in models:
         for ratio in ratios:
             gain, half = evidence.gain(model, first, second, ratio, steps)
             rows.append({"model": model, "ratio": ratio, "gain": gain, "half": half, "clear": abs(gain) > half})
+    return pd.DataFrame(rows)
+
+
+def drops(
+    evidence: Evidence, models: Sequence[str], method: str, ratios: Sequence[float], steps: int = 0
+) -> pd.DataFrame:
+    """Top-1 lost to pruning, paired as in `gains`.
+
+    Returns:
+        model, ratio, drop (points), half (of the 95 % interval).
+    """
+    rows = []
+    for model in models:
+        for ratio in ratios:
+            drop, half = evidence.drop(model, method, ratio, steps)
+            rows.append({"model": model, "ratio": ratio, "drop": drop, "half": half})
     return pd.DataFrame(rows)

@@ -31,8 +31,8 @@ def replicate(profile: Profile, model: str, number: int, method: str, ratio: flo
 
 
 def replicates(profile: Profile, model: str, method: str, ratio: float, steps: int = 0) -> list[Setting]:
-    """All replicates of a method at a ratio, those that differ."""
-    numbers = range(REPLICATES)
+    """All replicates of a method at a ratio, those that differ. After fine-tuning a high ratio has the first alone."""
+    numbers = range(1 if steps and ratio in HIGH_RATIOS else REPLICATES)
     return list(dict.fromkeys(replicate(profile, model, number, method, ratio, steps) for number in numbers))
 
 
@@ -43,10 +43,14 @@ def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
 
 
 def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
-    """DIMAP and `COMPARED` at table 1's last ratio, then DIMAP at the others and the high ones (tables 1 and 4)."""
+    """DIMAP at table 1's ratios, `COMPARED` at the last of them (table 4); at the high ratios replicate 0 of DIMAP."""
     pairs = [(method, TABLE1_RATIOS[-1]) for method in ("dimap", *COMPARED)]
-    pairs += [("dimap", ratio) for ratio in (*TABLE1_RATIOS[:-1], *HIGH_RATIOS)]
-    return _settings(profile, numbers, pairs, profile.finetune_steps)
+    pairs += [("dimap", ratio) for ratio in TABLE1_RATIOS[:-1]]
+    high = [("dimap", ratio) for ratio in HIGH_RATIOS] if 0 in numbers else []
+    return [
+        *_settings(profile, numbers, pairs, profile.finetune_steps),
+        *_settings(profile, [0], high, profile.finetune_steps),
+    ]
 
 
 def whole(profile: Profile) -> list[Setting]:

@@ -33,16 +33,14 @@ def spread(values: Sequence[float]) -> float:
 def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:
     """Mean accuracy of `first` minus `second` in points, and half its 95 % interval.
 
-    Both hold one bool tensor (images,) a replicate: which images were right; where one is longer, only
-    its first images count. The same images and the same seeds stand on both sides, so what they have
-    in common cancels. The half width is the larger
-    of two: over images (of the mean difference of each image) and, with several replicates that
-    differ, over replicates (Student's t).
+    Both hold one bool tensor (images,) a replicate: which images were right; the first images that all
+    have in common count. The same images and the same seeds stand on both sides, so what they share
+    cancels. The half width joins (as the root of the sum of squares) that over images, of the mean
+    difference of each image, and that over replicates (Student's t) where there are several.
     """
     images = min(len(correct) for correct in (*first, *second))
-    differences = [a[: len(b)].double() - b[: len(a)].double() for a, b in zip(first, second, strict=True)]
-    by_image = torch.stack([difference[:images] for difference in differences]).mean(0)
-    means = [100 * difference.mean().item() for difference in differences]
-    over_images = 100 * 1.96 * by_image.std().item() / math.sqrt(images)
-    over_seeds = spread(means)
-    return sum(means) / len(means), over_images if math.isnan(over_seeds) else max(over_images, over_seeds)
+    differences = torch.stack([a[:images].double() - b[:images].double() for a, b in zip(first, second, strict=True)])
+    means = (100 * differences.mean(1)).tolist()
+    over_images = 100 * 1.96 * differences.mean(0).std().item() / math.sqrt(images)
+    over_seeds = spread(means) if len(means) > 1 else 0.0
+    return sum(means) / len(means), math.hypot(over_images, over_seeds)

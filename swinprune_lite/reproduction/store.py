@@ -51,11 +51,16 @@ class Store:
                 self.records[Setting(**record["setting"])] = record
 
     def find(self, profile: Profile, setting: Setting) -> Measurement | None:
-        """The measurement of this setting with these weights, images and this code, or None."""
+        """The measurement of this setting with these weights, images and this code, or None.
+
+        One on more images than the profile has serves too.
+        """
         record = self.records.get(setting)
         if record is None or record["key"] != key(profile, setting):
             return None
         result = record["result"]
+        if result["images"] < profile.test_batches(setting.images or None).images:
+            return None
         return Measurement(
             *(_unpack(result[name], result["images"]) for name in ("top1_bits", "top5_bits")),
             result["params"],

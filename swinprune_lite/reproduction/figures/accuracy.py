@@ -12,7 +12,7 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     """Table 3 drawn, a row of panels a model: measured on the lite model (left), printed in the paper (right).
 
     Args:
-        results: of `experiments.stored`. Bands are 95 % intervals.
+        results: of `experiments.stored`; means over seeds, bands are 95 % intervals.
     """
     models = list(results.model.unique())
     figure, grid = plt.subplots(
@@ -22,13 +22,15 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     printed = paper_table("table3_uniform_vs_dimap")
     for (left, right), model in zip(grid, models):
         rows, paper_model = results[results.model == model], LITE_COUNTERPARTS[model]
-        left.axhline(rows[rows.method == "dense"].top1.item(), color=LINE, linewidth=1, linestyle=":", label="dense")
+        left.axhline(
+            rows[rows.method == "dense"].top1_mean.item(), color=LINE, linewidth=1, linestyle=":", label="dense"
+        )
         theirs = printed[printed.model == paper_model].sort_values("ratio_pct")
         for method, style in METHOD_STYLES.items():
             ours = rows[rows.method == method]
             if len(ours):
-                left.plot(100 * ours.ratio, ours.top1, markersize=5, **style)
-                low, high = ours.top1 - ours.top1_half, ours.top1 + ours.top1_half
+                left.plot(100 * ours.ratio, ours.top1_mean, markersize=5, **style)
+                low, high = ours.top1_mean - ours.top1_half, ours.top1_mean + ours.top1_half
                 left.fill_between(100 * ours.ratio, low, high, color=style["color"], alpha=0.15)
             if f"{method}_top1_pct" in theirs:
                 right.plot(theirs.ratio_pct, theirs[f"{method}_top1_pct"], markersize=5, **style)
@@ -44,22 +46,21 @@ def before_and_after(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
     """Table 1 drawn: DIMAP's loss of top-1 against the ratio, before and after the short fine-tuning.
 
     Args:
-        one_shot: of `experiments.stored`.
-        tuned: the same after fine-tuning. Bars are 95 % intervals.
+        one_shot: of `experiments.drops`.
+        tuned: the same after fine-tuning. Bars are 95 % intervals of the paired difference.
     """
     models = list(one_shot.model.unique())
     figure, panels = plt.subplots(
         len(models), 1, figsize=(WIDTH, 2.5 * len(models) + 1), sharex=True, squeeze=False, layout="constrained"
     )
     for axes, model in zip(panels[:, 0], models):
-        dense = one_shot[(one_shot.model == model) & (one_shot.method == "dense")].top1.item()
         axes.axhline(0, color=LINE, linewidth=1, linestyle=":", label="dense")
         for label, table, style in (
             ("one shot", one_shot, {"color": "#D55E00", "marker": "s", "linestyle": "--"}),
             ("fine-tuned", tuned, {"color": "#0072B2", "marker": "o", "linestyle": "-"}),
         ):
-            rows = table[(table.model == model) & (table.method == "dimap")]
-            axes.errorbar(100 * rows.ratio, rows.top1 - dense, rows.top1_half, label=label, capsize=3, **style)
+            rows = table[table.model == model]
+            axes.errorbar(100 * rows.ratio, -rows["drop"], rows.half, label=label, capsize=3, **style)
         axes.set(title=model, ylabel="top-1 − dense\n(points)", yscale="symlog")
         axes.set_yticks(ticks := [1, 0, -1, -10, -50], [str(tick) for tick in ticks])
     panels[-1, 0].set_xlabel("prunable weights removed (%)")

@@ -21,7 +21,9 @@ def weight_histograms(model: nn.Module, threshold: float, blocks: int = 2) -> Fi
         threshold: drawn on both sides of zero.
         blocks: a panel each.
     """
-    figure, panels = plt.subplots(blocks, 1, figsize=(WIDTH, 3 * blocks + 0.6), sharex=True, layout="constrained")
+    size = (WIDTH, 3 * blocks + 0.6)
+    figure, grid = plt.subplots(blocks, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    panels = grid[:, 0]
     table = layers(model)
     limit = 8 * threshold
     for block, axes in enumerate(panels, 1):
