@@ -84,11 +84,11 @@ def altered(tmp_path, monkeypatch, name, old, new):
 
 
 ALTERATIONS = {
-    "params": ("table1_pruned_swin.csv", "75.2,14.3", "76.2,14.3", "table1.02.Swin-B-DIMAP1.params_m", CONTRADICTED),
+    "params": ("table1_pruned_swin.csv", "75.2,14.3", "76.2,14.3", "table1.02.Swin-B-DIMAP1.params_m", ARITHMETIC),
     "drop": ("table1_pruned_swin.csv", "-0.04", "0.04", "table1.02.Swin-B-DIMAP1.top1_drop_pct", ARITHMETIC),
     "top1": ("table1_pruned_swin.csv", "83.08", "84.08", "table1.06.Swin-S-DIMAP1.top1_pct", ARITHMETIC),
     "flops": ("table1_pruned_swin.csv", "13.2,14.4", "16.2,14.4", "table1.02.Swin-B-DIMAP1.flops_g", ARITHMETIC),
-    "dense": ("table1_pruned_swin.csv", "28.3,,4.5", "29.3,,4.5", "table1.09.Swin-T-dense.params_m", CONTRADICTED),
+    "dense": ("table1_pruned_swin.csv", "28.3,,4.5", "29.3,,4.5", "table1.09.Swin-T-dense.params_m", ARITHMETIC),
     "other": ("table2b_vit_compression.csv", "10.0,80.7", "10.0,81.7", "s4.3-2", ARITHMETIC),
     "timm": ("table2a_vit_variants.csv", "22,4.6", "25,4.6", "table2a.03.DeiT-S-224.params_m", CONTRADICTED),
     "mended": ("table3_uniform_vs_dimap.csv", "78.54,4.79", "78.54,6.48", "t3-1", REPRODUCED),

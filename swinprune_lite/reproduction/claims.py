@@ -99,12 +99,15 @@ def claims(ledger) -> list[tuple[str, str, str, Found]]:
     Args:
         ledger: a `ledger.Ledger`, which holds the evidence.
     """
-    return [(claim["id"], claim["where"], claim["claim"], _decide(ledger, claim)) for claim in paper_claims()]
+    checks = difference_checks()
+    return [
+        (claim["id"], claim["where"], claim["claim"], _decide(ledger, claim, checks.get(claim["id"], [])))
+        for claim in paper_claims()
+    ]
 
 
-def _decide(ledger, claim: dict) -> Found:
+def _decide(ledger, claim: dict, found: list[Check]) -> Found:
     numbers = [float(text) for text in NUMBER.findall(claim["claim"])]
-    found = difference_checks().get(claim["id"], [])
     if found:
         said = "; ".join(check.said for check in found)
         if not all(check.holds for check in found):
@@ -241,14 +244,18 @@ def _whole_rows(ledger, numbers: list[float]) -> Found:
 
 
 def _looks(ledger, numbers: list[float]) -> Found:
-    pairs, said, holds = (("FC1", "FC2"), ("PRJ", "FC1"), ("PRJ", "FC2")), [], []
-    for table in _masks(ledger):
-        spread = table[["row spread", "column spread"]]
-        far = {(a, b): (spread.loc[a] - spread.loc[b]).abs().sum() for a, b in pairs}
-        apart = ", ".join(f"{a} to {b} {value:.1f}" for (a, b), value in far.items())
-        said.append(f"distance of the densities' spreads: {apart}")
-        holds.append(far["FC1", "FC2"] < min(far["PRJ", "FC1"], far["PRJ", "FC2"]))
-    return _vote(said, holds, "order", "figure6_masks")
+    """Likeness as the unevenness of rows and of columns: as drawn, and with FC2 turned so that hidden units match."""
+    spread = _masks(ledger)[0][["row spread", "column spread"]].T
+    turned = spread.assign(FC2=spread.FC2.to_numpy()[::-1])
+    said, alike = [], []
+    for name, table in (("as drawn", spread), ("by hidden units", turned)):
+        far = {pair: (table[pair[0]] - table[pair[1]]).abs().sum() for pair in (("FC1", "FC2"), ("PRJ", "FC1"))}
+        said.append(f"{name}: FC1 to FC2 {far['FC1', 'FC2']:.1f}, PRJ to FC1 {far['PRJ', 'FC1']:.1f}")
+        alike.append(far["FC1", "FC2"] < far["PRJ", "FC1"])
+    verdict = DIRECTION if all(alike) else AGAINST
+    if len(set(alike)) > 1:
+        verdict = f"{UNDECIDED}: needs the paper's measure of likeness; ours disagree"
+    return Found(f"{'; '.join(said)} (one seed)", "lite", "order", verdict, "figure6_masks")
 
 
 def _three_modules(ledger, numbers: list[float]) -> Found:

@@ -172,7 +172,7 @@ def table2(rows: pd.DataFrame) -> pd.DataFrame:
         if name := TABLE2.get((row.method, row.image_size)):
             total = whole(name, 240 if "crossvit" in name else int(row.image_size))  # its smaller branch takes 240
             counted[index] = {"timm": name, "params_m": total.params / 1e6, "flops_g": total.macs / 1e9}
-    return pd.DataFrame.from_dict(counted, orient="index").reindex(rows.index)
+    return pd.DataFrame.from_dict(counted, orient="index", columns=["timm", "params_m", "flops_g"]).reindex(rows.index)
 
 
 def remaining(ratios: Sequence[float]) -> Iterator[dict]:

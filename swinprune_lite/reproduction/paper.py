@@ -4,6 +4,9 @@ The files in `shipped/paper/` were typed from He and Zhou, "Data-independent Mod
 Hierarchical Vision Transformers", ICLR 2024. Nothing in them was measured here.
 """
 
+from functools import cache
+from pathlib import Path
+
 import pandas as pd
 import yaml
 
@@ -35,7 +38,11 @@ def paper_table(name: str, as_printed: bool = False) -> pd.DataFrame:
     """
     if name not in TABLES:
         raise ValueError(f"Unknown table {name!r}; choose one of {', '.join(TABLES)}.")
-    path = FOLDER / f"{name}.csv"
+    return _read(FOLDER / f"{name}.csv", as_printed).copy()
+
+
+@cache
+def _read(path: Path, as_printed: bool) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False) if as_printed else pd.read_csv(path)
 
 
