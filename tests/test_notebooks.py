@@ -103,8 +103,9 @@ def test_runs_in_the_smoke_profile(path, tmp_path):
 def test_profiles():
     assert get_profile("lite").models == ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
     assert get_profile("smoke", ["swin_lite_base"], 3).models == ("swin_lite_base",)
-    batches = get_profile("smoke", seed=3).training_batches()
-    assert len(batches) == PROFILES["smoke"].finetune_steps
+    smoke = PROFILES["smoke"]
+    batches = smoke.training_batches(seed=3, steps=smoke.finetune_steps)
+    assert len(batches) == smoke.finetune_steps
     with pytest.raises(ValueError, match="Unknown profile 'imaginary'; choose one of smoke, lite"):
         get_profile("imaginary")
     with pytest.raises(ValueError, match="Unknown lite model 'swin_lite_huge'"):
