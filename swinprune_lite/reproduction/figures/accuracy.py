@@ -7,12 +7,14 @@ from matplotlib.figure import Figure
 from swinprune_lite.reproduction.figures.style import LINE, METHOD_STYLES, WIDTH
 from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
 
+BANDS = ("dimap", "uniform")  # eight bands on top of each other would hide everything
+
 
 def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     """Table 3 drawn, a row of panels a model: measured on the lite model (left), printed in the paper (right).
 
     Args:
-        results: of `experiments.stored`; means over seeds, bands are 95 % intervals.
+        results: of `experiments.stored`; means over seeds, and bands of the 95 % interval for `BANDS`.
     """
     models = list(results.model.unique())
     figure, grid = plt.subplots(
@@ -30,6 +32,7 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
             ours = rows[rows.method == method]
             if len(ours):
                 left.plot(100 * ours.ratio, ours.top1_mean, markersize=5, **style)
+            if method in BANDS:
                 low, high = ours.top1_mean - ours.top1_half, ours.top1_mean + ours.top1_half
                 left.fill_between(100 * ours.ratio, low, high, color=style["color"], alpha=0.15)
             if f"{method}_top1_pct" in theirs:
