@@ -46,7 +46,7 @@ def test_test_pairs_are_fixed_and_nobody_is_paired_with_itself():
     torch.testing.assert_close(left * 255, pairs.garments[0].float(), atol=1e-3, rtol=0)
     again = next(iter(sp.lite_data("test")))[0]
     assert torch.equal(images, again)
-    assert len(list(sp.lite_data("smoke"))) == 1
+    assert len(list(sp.lite_data("smoke"))) == 2
 
 
 def test_training_pairs_are_fresh_in_each_pass_and_follow_the_seed():

@@ -1,16 +1,17 @@
-"""The paper's numbers against each other: differences, percentages and cells that are printed twice.
+"""The paper's numbers against each other: differences, percentages, cells printed twice, and claims about them.
 
 Where a check fails, one of the numbers in it is wrong. Which one, the other checks tell: a number
 is suspected when more of its checks fail than hold.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pandas as pd
 
-from swinprune_lite.reproduction.paper import TABLES, paper_table
+from swinprune_lite.reproduction.paper import TABLES, paper_claims, paper_table
 
 LABELS = {
     "table1_pruned_swin": ("model", "variant"),
@@ -22,6 +23,9 @@ LABELS = {
 }
 NOMINAL = {"nominal_ratio_pct", "ratio_pct", "image_size"}
 TOTALS = {"params_m", "flops_g"}  # of figure 1: printed once a model, though each of its rows holds them
+
+
+NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?")
 
 
 class Cell(NamedTuple):
@@ -167,3 +171,70 @@ def _rounded_from(printed: str) -> tuple[float, float]:
     """The interval of numbers that round to this one."""
     half = 0.5 * 10 ** -decimals(printed)
     return float(printed) - half, float(printed) + half
+
+
+Place = tuple[str, int, str]
+"""A table, the row (from 0) and the column of a printed number."""
+
+
+def _one(model: str, variant: str, column: str) -> Place:
+    table = paper_table("table1_pruned_swin")
+    return "table1_pruned_swin", table.index[(table.model == model) & (table.variant == variant)][0], column
+
+
+def _two(part: str, method: str, column: str, occurrence: int = 0) -> Place:
+    name = {"a": "table2a_vit_variants", "b": "table2b_vit_compression"}[part]
+    table = paper_table(name)
+    return name, table.index[table.method == method][occurrence], column
+
+
+def differences() -> dict[str, list[tuple[Place, Place]]]:
+    """For claims that are differences of printed numbers: the pairs, in the order of the numbers in the claim."""
+    top1, params, flops = "top1_pct", "params_m", "flops_g"
+    base, small = ("Swin-B", "DIMAP3"), ("Swin-S", "DIMAP3")
+    return {
+        "s4.2-1": [(_one("Swin-B", "DIMAP1", top1), _one("Swin-B", "dense", top1))],
+        "s4.2-2": [(_one("Swin-S", "DIMAP2", "top5_pct"), _one("Swin-S", "dense", "top5_pct"))],
+        "s4.2-3": [
+            (_one(*base, top1), _one("Swin-S", "dense", top1)),
+            (_one("Swin-S", "dense", params), _one(*base, params)),
+        ],
+        "s4.2-4": [
+            (_one(*small, top1), _one("Swin-T", "dense", top1)),
+            (_one("Swin-T", "dense", params), _one(*small, params)),
+        ],
+        "s4.3-1": [
+            (_one(*small, top1), _two("a", "Slide-Swin-T", top1)),
+            (_two("a", "Slide-Swin-T", flops), _one(*small, flops)),
+        ],
+        "s4.3-2": [
+            (_two("b", "VTP", params), _one(*base, params)),
+            (_two("b", "VTP", flops), _one(*base, flops)),
+            (_one(*base, top1), _two("b", "VTP", top1)),
+        ],
+        "s4.3-3": [(_two("b", "UVC", flops), _one(*base, flops)), (_one(*base, top1), _two("b", "UVC", top1))],
+        "s4.3-4": [
+            (_one(*base, top1), _two("b", "SViTE", top1, 1)),
+            (_two("b", "SViTE", params, 1), _one(*base, params)),
+            (_two("b", "SViTE", flops, 1), _one(*base, flops)),
+        ],
+        "s4.3-5": [
+            (_one("Swin-S", "DIMAP2", top1), _two("b", "X-Pruner", top1, 1)),
+            (_two("b", "X-Pruner", flops, 1), _one("Swin-S", "DIMAP2", flops)),
+        ],
+    }
+
+
+def difference_checks() -> dict[str, list[Check]]:
+    """The checks of `differences`, with the identifiers of the cells in them."""
+    texts = {claim["id"]: NUMBER.findall(claim["claim"]) for claim in paper_claims()}
+    found = {}
+    for name, pairs in differences().items():
+        found[name] = []
+        for printed, places in zip(texts[name], pairs, strict=True):
+            first, second = (paper_table(table, as_printed=True).loc[row, column] for table, row, column in places)
+            value = f"{float(first) - float(second):.{decimals(printed)}f}"
+            ids = tuple(cell_id(*place) for place in places)
+            said = f"{first} − {second} = {value}; claimed {printed}"
+            found[name].append(Check(ids, said, float(value) == float(printed)))
+    return found

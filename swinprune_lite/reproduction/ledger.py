@@ -14,8 +14,8 @@ import pandas as pd
 
 from swinprune_lite.files import atomic
 from swinprune_lite.reproduction import counts
-from swinprune_lite.reproduction.arithmetic import Cell, cells, checks, decimals, suspects
-from swinprune_lite.reproduction.claims import claims, difference_checks
+from swinprune_lite.reproduction.arithmetic import Cell, cells, checks, decimals, difference_checks, suspects
+from swinprune_lite.reproduction.claims import claims
 from swinprune_lite.reproduction.evidence import Evidence
 from swinprune_lite.reproduction.paper import paper_table
 from swinprune_lite.reproduction.verdicts import (
