@@ -158,9 +158,9 @@ def _sums() -> Iterator[Check]:
                 )
 
 
-def _difference(ids: tuple[str, ...], first: str, second: str, printed: str) -> Check:
+def _difference(ids: tuple[str, ...], first: str, second: str, printed: str, verb: str = "printed") -> Check:
     value = f"{float(first) - float(second):.{decimals(printed)}f}"
-    return Check(ids, f"{first} − {second} = {value}; printed {printed}", float(value) == float(printed))
+    return Check(ids, f"{first} − {second} = {value}; {verb} {printed}", float(value) == float(printed))
 
 
 def _equal(ids: tuple[str, ...], first: str, second: str) -> Check:
@@ -233,8 +233,6 @@ def difference_checks() -> dict[str, list[Check]]:
         found[name] = []
         for printed, places in zip(texts[name], pairs, strict=True):
             first, second = (paper_table(table, as_printed=True).loc[row, column] for table, row, column in places)
-            value = f"{float(first) - float(second):.{decimals(printed)}f}"
             ids = tuple(cell_id(*place) for place in places)
-            said = f"{first} − {second} = {value}; claimed {printed}"
-            found[name].append(Check(ids, said, float(value) == float(printed)))
+            found[name].append(_difference(ids, first, second, printed, "claimed"))
     return found

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from math import sqrt
 
 import pandas as pd
+from torch import nn
 
-from swinprune_lite.masks import make_masks
+from swinprune_lite.masks import Masks, make_masks
 from swinprune_lite.reproduction import bound, layers, timing
-from swinprune_lite.reproduction.arithmetic import NUMBER, Check, difference_checks
+from swinprune_lite.reproduction.arithmetic import NUMBER, Check
 from swinprune_lite.reproduction.intervals import paired_difference
 from swinprune_lite.reproduction.paper import paper_claims, paper_table
+from swinprune_lite.reproduction.profiles import Profile
 from swinprune_lite.reproduction.verdicts import (
     AGAINST,
     ARITHMETIC,
@@ -23,16 +26,17 @@ from swinprune_lite.reproduction.verdicts import (
     WITHIN,
     Found,
     direction,
+    lite_difference,
 )
 
 
-def claims(ledger) -> list[tuple[str, str, str, Found]]:
+def claims(ledger, checks: dict[str, list[Check]]) -> list[tuple[str, str, str, Found]]:
     """Identifier, place, the claim, and what was found, for every claim.
 
     Args:
         ledger: a `ledger.Ledger`, which holds the evidence.
+        checks: of `arithmetic.difference_checks`.
     """
-    checks = difference_checks()
     return [
         (claim["id"], claim["where"], claim["claim"], _decide(ledger, claim, checks.get(claim["id"], [])))
         for claim in paper_claims()
@@ -83,7 +87,7 @@ def _beats(ledger, pruned: str, dense: str) -> Found:
     ours = ledger.evidence.measurements(LITE[pruned], "dimap", ratio, ledger.steps)
     theirs = ledger.evidence.measurements(LITE[dense], "dense", 0.0)
     gain, half = paired_difference([one.top1 for one in ours], [one.top1 for one in theirs])
-    return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", direction(1, gain, half), "table1_pruned_swin")
+    return lite_difference(1, gain, half, "table1_pruned_swin")
 
 
 def _gains_printed(ledger, numbers: list[float]) -> Found:
@@ -110,14 +114,19 @@ def _vote(said: list[str], holds: list[bool], tolerance: str, source: str) -> Fo
     return Found(text, "lite", tolerance, verdict, source)
 
 
-def _models(ledger, name: str) -> list:
-    profile = ledger.evidence.profile
+def _models(profile: Profile, name: str) -> list[nn.Module]:
     return [profile.load(LITE[name], seed) for seed in profile.training_seeds(LITE[name])]
+
+
+@cache
+def _pruned(profile: Profile, name: str, ratio: float) -> list[tuple[nn.Module, Masks]]:
+    """Every training of a model with its DIMAP masks; several claims look at the same."""
+    return [(model, make_masks(model, ratio)) for model in _models(profile, name)]
 
 
 def _magnitudes(ledger, numbers: list[float]) -> Found:
     wanted, said, holds = _ratio("fig2-1"), [], []
-    for model in _models(ledger, "Swin-B"):
+    for model in _models(ledger.evidence.profile, "Swin-B"):
         share = layers.shares_below(model, layers.threshold_removing(model, wanted, ("QKV", "PRJ"), 2))
         first = layers.layers(model).assign(share=share).query("block <= 2")
         fc = first[first.layer.isin(["FC1", "FC2"])].share
@@ -127,14 +136,13 @@ def _magnitudes(ledger, numbers: list[float]) -> Found:
 
 
 def _kept(ledger) -> list[pd.DataFrame]:
-    ratio = _ratio("fig5-1")
-    return [layers.kept_shares(model, make_masks(model, ratio)) for model in _models(ledger, "Swin-S")]
+    pruned = _pruned(ledger.evidence.profile, "Swin-S", _ratio("fig5-1"))
+    return [layers.kept_shares(model, masks) for model, masks in pruned]
 
 
 def _thresholds(ledger, numbers: list[float]) -> Found:
-    ratio = _ratio("fig5-1")
-    ours = [layers.thresholds(model, make_masks(model, ratio)) for model in _models(ledger, "Swin-S")]
-    values = [list(one.values()) for one in ours]
+    pruned = _pruned(ledger.evidence.profile, "Swin-S", _ratio("fig5-1"))
+    values = [list(layers.thresholds(model, masks).values()) for model, masks in pruned]
     holds = [sorted(range(3), key=one.__getitem__) == sorted(range(3), key=numbers.__getitem__) for one in values]
     return _vote([", ".join(f"{v:.1e}" for v in one) for one in values], holds, "order", "figure5_keep_ratios")
 
@@ -156,10 +164,8 @@ def _keeps_more(ledger, more: list[int], less: list[int]) -> Found:
 
 
 def _masks(ledger) -> list[pd.DataFrame]:
-    ratio = _ratio("fig6-1")
-    return [
-        layers.mask_table(layers.first_block(model, make_masks(model, ratio))) for model in _models(ledger, "Swin-B")
-    ]
+    pruned = _pruned(ledger.evidence.profile, "Swin-B", _ratio("fig6-1"))
+    return [layers.mask_table(layers.first_block(model, masks)) for model, masks in pruned]
 
 
 def _queries_and_keys(ledger, numbers: list[float]) -> Found:

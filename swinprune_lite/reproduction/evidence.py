@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import hypot
 
-from swinprune_lite.reproduction.grid import FEWER_IMAGES, replicates
+from swinprune_lite.reproduction.grid import FEWER_IMAGES, replicate, replicates
 from swinprune_lite.reproduction.intervals import interval, paired_difference, spread
 from swinprune_lite.reproduction.measure import Measurement, Setting
 from swinprune_lite.reproduction.profiles import Profile, get_profile
@@ -55,10 +55,8 @@ class Evidence:
 
     def drop(self, model: str, method: str, ratio: float, steps: int = 0, kind: str = "top1") -> tuple[float, float]:
         """Accuracy of the dense model minus the pruned one's, in points, and half its 95 % interval."""
-        after = [*replicates(self.profile, model, method, ratio, steps)]
-        before = [
-            Setting(model, training_seed=s.training_seed, images=s.images if s.training_seed else 0) for s in after
-        ]
+        after = replicates(self.profile, model, method, ratio, steps)
+        before = [replicate(self.profile, model, setting.training_seed, "dense", 0.0) for setting in after]
         whole, pruned = ([getattr(self._get(setting), kind) for setting in part] for part in (before, after))
         return paired_difference(whole, pruned)
 

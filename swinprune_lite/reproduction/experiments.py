@@ -1,6 +1,6 @@
 """What the notebooks compute in every build, compared with the store, and what they show from the store."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -96,12 +96,8 @@ def gains(
         model, ratio, gain (points), half (of the 95 % interval, over images and seeds together), clear
         (outside the interval).
     """
-    rows = []
-    for model in models:
-        for ratio in ratios:
-            gain, half = evidence.gain(model, first, second, ratio, steps)
-            rows.append({"model": model, "ratio": ratio, "gain": gain, "half": half, "clear": abs(gain) > half})
-    return pd.DataFrame(rows)
+    found = _paired(models, ratios, "gain", lambda model, ratio: evidence.gain(model, first, second, ratio, steps))
+    return found.assign(clear=found.gain.abs() > found.half)
 
 
 def drops(
@@ -112,9 +108,11 @@ def drops(
     Returns:
         model, ratio, drop (points), half (of the 95 % interval).
     """
-    rows = []
-    for model in models:
-        for ratio in ratios:
-            drop, half = evidence.drop(model, method, ratio, steps)
-            rows.append({"model": model, "ratio": ratio, "drop": drop, "half": half})
-    return pd.DataFrame(rows)
+    return _paired(models, ratios, "drop", lambda model, ratio: evidence.drop(model, method, ratio, steps))
+
+
+def _paired(
+    models: Sequence[str], ratios: Sequence[float], name: str, measured: Callable[[str, float], tuple[float, float]]
+) -> pd.DataFrame:
+    pairs = [(model, ratio) for model in models for ratio in ratios]
+    return pd.DataFrame([(*pair, *measured(*pair)) for pair in pairs], columns=["model", "ratio", name, "half"])

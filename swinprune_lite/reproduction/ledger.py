@@ -4,7 +4,6 @@ Nothing in it is typed: a verdict follows from the paper's number (`shipped/pape
 counts, or measurements from the results store) and a tolerance.
 """
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -30,7 +29,7 @@ from swinprune_lite.reproduction.verdicts import (
     VERDICTS,
     Found,
     compare,
-    direction,
+    lite_difference,
 )
 
 READING = {"stated in the text": 0.1, "read off the figure": 0.5}  # points that a share of figure 1 may be off by
@@ -57,7 +56,6 @@ class Ledger:
     def __init__(self, evidence: Evidence | None = None) -> None:
         self.evidence = evidence or Evidence()
         self.steps = self.evidence.profile.finetune_steps
-        self._table2: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def left(self) -> pd.DataFrame:
@@ -74,12 +72,6 @@ class Ledger:
         rule |= dict.fromkeys(nearest.attention[0].split(", "), "att")
         return counts.figure1(rule).set_index(["model", "component"])
 
-    def table2(self, name: str) -> pd.DataFrame:
-        """`counts.table2` of one of its halves."""
-        if name not in self._table2:
-            self._table2[name] = counts.table2(paper_table(name))
-        return self._table2[name]
-
     def find(self, cell: Cell) -> Found:
         """What there is for one printed number."""
         table = paper_table(cell.table)
@@ -87,8 +79,8 @@ class Ledger:
 
     def rows(self) -> list[Row]:
         """Every number, then every claim."""
-        in_claims = [check for checked in difference_checks().values() for check in checked]
-        suspected = suspects(checks() + in_claims)
+        in_claims = difference_checks()
+        suspected = suspects(checks() + [check for checked in in_claims.values() for check in checked])
         rows = []
         for cell in cells():
             found = self.find(cell)
@@ -97,7 +89,7 @@ class Ledger:
                     f"one of the numbers in {suspected[cell.id]}", "arithmetic", "0", ARITHMETIC, "reproduction_ledger"
                 )
             rows.append(Row(cell.id, _where(cell), cell.printed, **asdict(found)))
-        return rows + [Row(*claim[:3], **asdict(claim[3])) for claim in claims(self)]
+        return rows + [Row(*claim[:3], **asdict(claim[3])) for claim in claims(self, in_claims)]
 
 
 def _table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
@@ -133,10 +125,8 @@ def _accuracy_of_table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     method, steps = ("dense", 0) if row.variant == "dense" else ("dimap", ledger.steps)
     ratio = row.nominal_ratio_pct / 100
     if cell.column.endswith("_drop_pct"):
-        drop, half = ledger.evidence.drop(model, method, ratio, steps, kind)
-        return Found(
-            f"{drop:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", direction(row[cell.column], drop, half), source
-        )
+        drop = ledger.evidence.drop(model, method, ratio, steps, kind)
+        return lite_difference(row[cell.column], *drop, source)
     mean, half, _ = ledger.evidence.accuracy(model, method, ratio, steps, kind)
     return _absolute(cell, mean, half, source)
 
@@ -156,7 +146,7 @@ def _table2(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     if cell.column == "top1_pct":
         verdict = f"{UNDECIDED}: needs that model's weights and ImageNet-1k"
         return Found("", "", "", verdict if 0 <= float(cell.printed) <= 100 else CONTRADICTED, source)
-    ours = ledger.table2(cell.table).loc[cell.row, cell.column]
+    ours = counts.table2(row.to_frame().T)[cell.column].item()
     if pd.isna(ours):
         return Found("", "", "", NEEDS_THEIRS, source)
     verdict, tolerance = compare(cell.printed, ours, _slack(cell, row))
@@ -166,9 +156,8 @@ def _table2(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
 def _table3(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     model, ratio, source = LITE[row.model], row.ratio_pct / 100, "table3_uniform_vs_dimap"
     if cell.column == "printed_gain_pct":
-        gain, half = ledger.evidence.gain(model, "dimap", "uniform", ratio)
-        verdict = direction(float(cell.printed), gain, half)
-        return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", verdict, source)
+        gain = ledger.evidence.gain(model, "dimap", "uniform", ratio)
+        return lite_difference(float(cell.printed), *gain, source)
     mean, half, _ = ledger.evidence.accuracy(model, cell.column.split("_")[0], ratio)
     return _absolute(cell, mean, half, source)
 
@@ -179,9 +168,8 @@ def _table4(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     ratio = one[(one.model == name) & (one.variant == variant)].nominal_ratio_pct.item() / 100
     model, source = LITE[name], "table4_model_as_module"
     if cell.column == "difference_pct":
-        gain, half = ledger.evidence.gain(model, "dimap", "lamp", ratio, ledger.steps)
-        verdict = direction(float(cell.printed), gain, half)
-        return Found(f"{gain:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", verdict, source)
+        gain = ledger.evidence.gain(model, "dimap", "lamp", ratio, ledger.steps)
+        return lite_difference(float(cell.printed), *gain, source)
     method = "dimap" if cell.column.startswith("multiple") else "lamp"
     mean, half, _ = ledger.evidence.accuracy(model, method, ratio, ledger.steps)
     return _absolute(cell, mean, half, source)
@@ -235,5 +223,5 @@ def totals(table: pd.DataFrame) -> pd.DataFrame:
 
 def write(table: pd.DataFrame, path: Path) -> None:
     """Write the ledger as CSV; the file is replaced as a whole."""
-    with atomic(path) as temporary, contextlib.closing(temporary.open("w", newline="")) as file:
-        table.to_csv(file, index=False, lineterminator="\n")
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")

@@ -17,7 +17,7 @@ def methods(results: pd.DataFrame) -> pd.DataFrame:
     pruned = results[results.method != "dense"]
     text = [_with_half(top1, half) for top1, half in zip(pruned.top1_mean, pruned.top1_half)]
     wide = pruned.assign(text=text).pivot(index=["model", "method"], columns="ratio", values="text")
-    wide.columns = [f"{100 * ratio:g} %" for ratio in wide.columns]
+    wide.columns = [_removed(ratio) for ratio in wide.columns]
     order = pd.MultiIndex.from_frame(pruned[["model", "method"]].drop_duplicates())
     return wide.loc[order]
 
@@ -28,9 +28,9 @@ def gain_table(found: pd.DataFrame) -> pd.DataFrame:
     Args:
         found: of `experiments.gains`.
     """
-    text = [f"{row.gain:+.2f} ± {row.half:.2f}{' *' if row.clear else ''}" for row in found.itertuples()]
+    text = [_with_half(row.gain, row.half, "+") + (" *" if row.clear else "") for row in found.itertuples()]
     wide = found.assign(text=text).pivot(index="ratio", columns="model", values="text")
-    wide.index = [f"{100 * ratio:g} %" for ratio in wide.index]
+    wide.index = [_removed(ratio) for ratio in wide.index]
     return wide[list(found.model.unique())].rename_axis(index="ratio", columns=None)
 
 
@@ -62,7 +62,7 @@ def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
             "gain printed": cell.printed_gain_pct,
             "DIMAP − uniform": cell.dimap_top1_pct - cell.uniform_top1_pct,
         }
-        ours["gain"] = f"{row.gain:+.2f} ± {row.half:.2f}"
+        ours["gain"] = _with_half(row.gain, row.half, "+")
         rows[_row(row.ratio, row.model)] = _group(ours, _text(theirs, 2))
     return _frame(rows)
 
@@ -150,7 +150,7 @@ def table4(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
         ours = {
             "three modules": _with_half(three.top1_mean, three.top1_half),
             "one module": _with_half(one.top1_mean, one.top1_half),
-            "difference": f"{row.gain:+.2f} ± {row.half:.2f}",
+            "difference": _with_half(row.gain, row.half, "+"),
         }
         cell = printed.loc[size]
         theirs = {
@@ -158,7 +158,7 @@ def table4(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
             "one module": cell.single_module_top1_pct,
             "difference": cell.difference_pct,
         }
-        rows[(f"{100 * row.ratio:g} %", size)] = _group(ours, _text(theirs, 2))
+        rows[_row(row.ratio, row.model)] = _group(ours, _text(theirs, 2))
     return _frame(rows)
 
 
@@ -178,7 +178,7 @@ def parameter_check(left: pd.DataFrame) -> pd.DataFrame:
         cell = _printed(printed, row.ratio, row.model)
         ours = _text({"params M": row.params / 1e6, "removed %": 100 * (1 - row.params / row.dense)}, 1)
         theirs = _text({"params M": cell.params_m, "removed %": cell.params_drop_pct}, 1)
-        rows[(row.model, f"{100 * row.ratio:g} %")] = {
+        rows[(row.model, _removed(row.ratio))] = {
             **{("timm's architecture", key): text for key, text in ours.items()},
             **{("paper", key): text for key, text in theirs.items()},
             **{("agrees", key): theirs[key] and ("no", "yes")[ours[key] == theirs[key]] for key in ours},
@@ -195,11 +195,15 @@ def _printed(printed: pd.DataFrame, ratio: float, model: str) -> pd.Series:
 
 
 def _row(ratio: float, model: str) -> tuple[str, str]:
-    return f"{100 * ratio:g} %" if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
+    return _removed(ratio) if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
 
 
-def _with_half(value: float, half: float) -> str:
-    return f"{value:.2f} ± {half:.2f}"
+def _removed(ratio: float) -> str:
+    return f"{100 * ratio:g} %"
+
+
+def _with_half(value: float, half: float, sign: str = "") -> str:
+    return f"{value:{sign}.2f} ± {half:.2f}"
 
 
 def _text(cells: dict[str, float], decimals: int) -> dict[str, str]:

@@ -57,3 +57,8 @@ def direction(printed: float, ours: float, half: float) -> str:
     if abs(ours) <= half:
         return NOISE
     return DIRECTION if (ours > 0) == (printed > 0) else AGAINST
+
+
+def lite_difference(printed: float, ours: float, half: float, source: str) -> Found:
+    """What a difference measured on the lite models, with half its 95 % interval, says of a printed one."""
+    return Found(f"{ours:+.2f} ± {half:.2f}", "lite", f"{half:.2f}", direction(printed, ours, half), source)
