@@ -11,6 +11,11 @@ SHIPPED = Path(__file__).parent / "shipped"
 """Where the data and the trained weights that come with the package lie."""
 
 
+def home() -> Path:
+    """Where data that is fetched and what is measured on it lie: $SWINPRUNE_HOME, else ~/.cache/swinprune_lite."""
+    return Path(os.environ.get("SWINPRUNE_HOME") or Path.home() / ".cache" / "swinprune_lite").expanduser()
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
