@@ -3,6 +3,9 @@
 import pytest
 import timm
 import torch
+from outside import serve
+
+from swinprune_lite import fetch
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +20,12 @@ def small_swin():
     return timm.create_model(
         "swin_tiny_patch4_window7_224", embed_dim=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), num_classes=7
     ).eval()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """See `outside.serve`."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(fetch, "_WAIT", 0.01)
+    with serve() as state:
+        yield state

@@ -8,8 +8,6 @@ import nbformat
 import papermill
 import pytest
 
-from swinprune_lite.reproduction.profiles import PROFILES, get_profile
-
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -40,7 +38,7 @@ def test_head_parameters_and_end(path):
     assert "| reproduces |" in cells[0].source
     (parameters,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     names = [target.id for node in ast.parse(parameters.source).body for target in node.targets]
-    assert names == ["profile", "models", "ratios", "seed"]
+    assert names == ["profile", "models", "ratios", "seed", "data", "batch_size"]
     (seen,) = [cell.source for cell in cells if "## What you should have seen" in cell.source]
     assert "@" not in seen
 
@@ -98,15 +96,3 @@ def test_runs_in_the_smoke_profile(path, tmp_path):
     outputs = [output for cell in code_cells(tmp_path / "out.ipynb") for output in cell.outputs]
     said = next(output.text for output in outputs if output.output_type == "stream")
     assert said.startswith("Profile smoke: swin_lite_tiny")
-
-
-def test_profiles():
-    assert get_profile("lite").models == ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
-    assert get_profile("smoke", ["swin_lite_base"], 3).models == ("swin_lite_base",)
-    smoke = PROFILES["smoke"]
-    batches = smoke.training_batches(seed=3, steps=smoke.finetune_steps)
-    assert len(batches) == smoke.finetune_steps
-    with pytest.raises(ValueError, match="Unknown profile 'imaginary'; choose one of smoke, lite"):
-        get_profile("imaginary")
-    with pytest.raises(ValueError, match="Unknown lite model 'swin_lite_huge'"):
-        get_profile("lite", ["swin_lite_huge"])

@@ -1,11 +1,18 @@
-"""What the store says, by method and ratio: accuracies and paired differences, with how far chance moves them."""
+"""Accuracies and paired differences by method and ratio, with how far chance moves them.
 
-from dataclasses import dataclass, field
+Those of the lite models come from the store that ships; those of pretrained models are measured when they
+are asked for, once, and kept in a store of the reader's own.
+"""
+
+import sys
+from dataclasses import dataclass, field, replace
 from math import hypot
 
-from swinprune_lite.reproduction.grid import FEWER_IMAGES, replicate, replicates
+from swinprune_lite.memory import advise_on_memory
+from swinprune_lite.pretrained import best_device
+from swinprune_lite.reproduction.grid import replicate, replicates
 from swinprune_lite.reproduction.intervals import interval, paired_difference, spread
-from swinprune_lite.reproduction.measure import Measurement, Setting
+from swinprune_lite.reproduction.measure import Measurement, Setting, measure
 from swinprune_lite.reproduction.profiles import Profile, get_profile
 from swinprune_lite.reproduction.store import Store
 
@@ -17,10 +24,12 @@ class Evidence:
     Attributes:
         profile: whose weights, images and recipe the measurements belong to.
         store: where they are.
+        measures: whether what is not in the store is measured and kept there.
     """
 
     profile: Profile = field(default_factory=lambda: get_profile("lite"))
     store: Store = field(default_factory=Store)
+    measures: bool = False
 
     def measurements(self, model: str, method: str, ratio: float, steps: int = 0) -> list[Measurement]:
         """All replicates, the first on all images.
@@ -35,11 +44,12 @@ class Evidence:
     ) -> tuple[float, float, int]:
         """Mean accuracy over the replicates in percent, half its 95 % interval in points, and their number.
 
-        All on the first `FEWER_IMAGES` images, which every replicate was evaluated on. The half width
+        All on the profile's `common_images`, which every replicate was evaluated on. The half width
         joins the spread over replicates (Student's t), where there are several, and that over images.
         """
         found = [
-            getattr(measurement, kind)[:FEWER_IMAGES] for measurement in self.measurements(model, method, ratio, steps)
+            getattr(measurement, kind)[: self.profile.common_images]
+            for measurement in self.measurements(model, method, ratio, steps)
         ]
         values = [100 * correct.double().mean().item() for correct in found]
         mean = sum(values) / len(values)
@@ -62,9 +72,38 @@ class Evidence:
 
     def _get(self, setting: Setting) -> Measurement:
         found = self.store.find(self.profile, setting)
-        if found is None:
+        if found is not None:
+            return found
+        if not self.measures:
             raise LookupError(
                 f"{setting} is not in {self.store.folder} for these weights, images and this code; "
                 "run 'make reproduce'."
             )
+        if setting.steps and not self.profile.finetunes_in_notebooks:
+            raise LookupError(
+                f"{setting.model} at {setting.ratio:.0%} by {setting.method} was not fine-tuned yet, which takes days: "
+                f"'accelerate launch data_scripts/finetune.py {setting.model} --profile {self.profile.name} "
+                f"--method {setting.method} --ratio {setting.ratio}', then run this notebook again. For what needs no "
+                "fine-tuning, table 3 has all one-shot results."
+            )
+        with advise_on_memory(self.profile.source.batch_size):
+            found = measure(self.profile, setting)
+        self.store.add(self.profile, setting, found)
+        top1 = 100 * found.top1.double().mean()
+        print(f"{_words(setting)}: top-1 {top1:.2f} %, {found.seconds:.0f} s", file=sys.stderr)
         return found
+
+
+def _words(setting: Setting) -> str:
+    if setting.method == "dense":
+        return f"{setting.model}, dense"
+    tuned = ", fine-tuned" if setting.steps else ""
+    return f"{setting.model}, {setting.ratio:.0%} removed by {setting.method}{tuned}"
+
+
+def evidence_for(run: Profile) -> Evidence:
+    """The shipped store for the lite models; for pretrained ones a store that fills as it is asked."""
+    if run.shipped:
+        return Evidence()
+    measuring = replace(run, source=replace(run.source, device=best_device()))
+    return Evidence(measuring, Store(run.results), measures=True)

@@ -16,8 +16,19 @@ Live = tuple[Setting, Measurement]
 
 
 def live_one_shot(profile: Profile) -> list[Setting]:
-    """What is computed in every build: the whole one-shot grid of the profile's first model, every seed."""
+    """What is computed in every build: the one-shot grid of the first model, with every seed if it is a lite one.
+
+    Of pretrained models nothing: what is shown of them is measured when it is asked for.
+    """
     return grid.one_shot(replace(profile, models=profile.models[:1]), range(profile.live_replicates))
+
+
+def live_finetuned(profile: Profile) -> list[Setting]:
+    """One fine-tuning of a lite model in every build: DIMAP at table 1's highest ratio, with the profile's seed."""
+    if not profile.live_replicates:
+        return []
+    ratio = grid.TABLE1_RATIOS[-1]
+    return [grid.replicate(profile, profile.models[0], profile.seed, "dimap", ratio, profile.finetune_steps)]
 
 
 def live(profile: Profile, settings: Iterable[Setting]) -> Iterator[Live]:
@@ -33,7 +44,7 @@ def compare_with_store(profile: Profile, computed: Sequence[Live], store: Store 
         Indexed by method: computed, in the store, agree (numbers of measurements), their mean top-1 in
         this build in percent, and half the 95 % interval of one of them on that many images.
     """
-    store = store or Store()
+    store = Store() if store is None else store
     rows = []
     for setting, found in computed:
         kept = store.find(profile, setting)
@@ -53,7 +64,8 @@ def provenance(evidence: Evidence, models: Sequence[str]) -> pd.DataFrame:
         for setting, record in evidence.store.records.items()
         if setting.model in models
     ]
-    return pd.DataFrame(rows).groupby("model", sort=False).agg(
+    columns = ["model", "seconds", "torch", "timm", "device", "date"]
+    return pd.DataFrame(rows, columns=columns).groupby("model", sort=False).agg(
         measurements=("seconds", "size"),
         hours=("seconds", lambda seconds: round(seconds.sum() / 3600, 2)),
         torch=("torch", "first"),

@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from swinprune_lite.masks import METHODS
 from swinprune_lite.reproduction.measure import Setting
 from swinprune_lite.reproduction.paper import paper_table
 from swinprune_lite.reproduction.profiles import Profile
 
-REPLICATES = 3
-FEWER_IMAGES = 5000  # for replicates after the first: what they show is the spread over seeds
-HIGH_RATIOS = (0.7, 0.8, 0.9, 0.95)
 COMPARED = ("lamp", "uniform")  # fine-tuned beside DIMAP (table 4, and uniform)
 TABLE1_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table1_pruned_swin").nominal_ratio_pct if ratio}))
 TABLE3_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table3_uniform_vs_dimap").ratio_pct}))
-ONE_SHOT_RATIOS = tuple(sorted({*TABLE1_RATIOS, *TABLE3_RATIOS, *HIGH_RATIOS}))
 
 
 def replicate(profile: Profile, model: str, number: int, method: str, ratio: float, steps: int = 0) -> Setting:
@@ -26,19 +21,20 @@ def replicate(profile: Profile, model: str, number: int, method: str, ratio: flo
     training_seed = number if number in profile.training_seeds(model) else 0
     drawn = method == "random" or steps
     seed = number if drawn else 0
-    images = FEWER_IMAGES if training_seed or seed else 0
+    images = (profile.common_images or 0) if training_seed or seed else 0
     return Setting(model, method, ratio, training_seed, seed, steps, images)
 
 
 def replicates(profile: Profile, model: str, method: str, ratio: float, steps: int = 0) -> list[Setting]:
     """All replicates of a method at a ratio, those that differ. After fine-tuning a high ratio has the first alone."""
-    numbers = range(1 if steps and ratio in HIGH_RATIOS else REPLICATES)
+    numbers = range(1 if steps and ratio in profile.high_ratios else profile.replicates)
     return list(dict.fromkeys(replicate(profile, model, number, method, ratio, steps) for number in numbers))
 
 
 def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
     """Every method at every ratio without fine-tuning, and the dense models (table 3 and beyond)."""
-    pairs = [("dense", 0.0), *((method, ratio) for method in METHODS for ratio in ONE_SHOT_RATIOS)]
+    ratios = sorted({*TABLE1_RATIOS, *TABLE3_RATIOS, *profile.high_ratios})
+    pairs = [("dense", 0.0), *((method, ratio) for method in profile.methods for ratio in ratios)]
     return _settings(profile, numbers, pairs, steps=0)
 
 
@@ -46,7 +42,7 @@ def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
     """DIMAP at table 1's ratios, `COMPARED` at the last of them (table 4); at the high ratios replicate 0 of DIMAP."""
     pairs = [(method, TABLE1_RATIOS[-1]) for method in ("dimap", *COMPARED)]
     pairs += [("dimap", ratio) for ratio in TABLE1_RATIOS[:-1]]
-    high = [("dimap", ratio) for ratio in HIGH_RATIOS] if 0 in numbers else []
+    high = [("dimap", ratio) for ratio in profile.high_ratios] if 0 in numbers else []
     return [
         *_settings(profile, numbers, pairs, profile.finetune_steps),
         *_settings(profile, [0], high, profile.finetune_steps),
@@ -55,7 +51,7 @@ def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
 
 def whole(profile: Profile) -> list[Setting]:
     """All of it: what `make reproduce` computes and the store holds. The first replicates come first."""
-    first, others = [0], range(1, REPLICATES)
+    first, others = [0], range(1, profile.replicates)
     return list(
         dict.fromkeys(
             one_shot(profile, first)

@@ -25,6 +25,13 @@ TIMM_NAMES = {
 LITE_COUNTERPARTS = {"swin_lite_tiny": "Swin-T", "swin_lite_small": "Swin-S", "swin_lite_base": "Swin-B"}
 """The paper's model that stands where a lite model stands among the three."""
 
+_COUNTERPARTS = LITE_COUNTERPARTS | {f"{architecture}.ms_in1k": name for name, architecture in TIMM_NAMES.items()}
+
+
+def counterpart(model: str) -> str:
+    """The paper's model that a lite or pretrained model stands for, or is; a model the paper has not, itself."""
+    return _COUNTERPARTS.get(model, model)
+
 
 def paper_table(name: str, as_printed: bool = False) -> pd.DataFrame:
     """A table of the paper, one row a printed row, columns named with their units.

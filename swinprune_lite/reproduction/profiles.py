@@ -1,13 +1,24 @@
-"""A profile says what a run is: which models, which images, how much fine-tuning, which seed."""
+"""A profile says what a run is: models, weights and images, methods and ratios, fine-tuning, seed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from pathlib import Path
 
 from torch import nn
 
-from swinprune_lite.data import DIGESTS, FashionPairs, lite_data
-from swinprune_lite.finetune import Recipe
-from swinprune_lite.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
+from swinprune_lite.data import FashionPairs
+from swinprune_lite.files import home
+from swinprune_lite.finetune import PAPER_RECIPE, Recipe
+from swinprune_lite.images import FolderImages
+from swinprune_lite.lite import LITE_MODELS
+from swinprune_lite.masks import METHODS
+from swinprune_lite.pretrained import PAPER_MODELS
+from swinprune_lite.reproduction.paper import counterpart, paper_table
+from swinprune_lite.reproduction.sources import Pretrained, Shipped
+
+SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for
+SWIN_CROP = 224 / 256  # of Swin's code, which measured the paper's dense accuracies; timm's own is 0.9
+TRAINING_IMAGES = 1_281_167  # of ImageNet-1k
 
 
 @dataclass(frozen=True)
@@ -15,76 +26,155 @@ class Profile:
     """One run of the notebooks.
 
     Attributes:
-        name: "smoke" or "lite".
-        models: lite models, in the paper's order T, S, B.
-        split: of `lite_data`, what accuracy is measured on.
-        live_images: how many of them are evaluated in every build, beside the stored results on all.
-        finetune_steps: optimizer steps of the short fine-tuning.
-        batch_size: pairs a step.
+        name: "smoke", "lite", "imagenette", "imagenet" or "folder".
+        models: in the paper's order T, S, B.
+        source: of weights and images, with input size and transforms.
+        finetune_steps: optimizer steps an epoch of the fine-tuning.
+        batch_size: images a step, over all processes.
         recipe: of the fine-tuning.
-        live_replicates: how many seeds are computed in every build.
+        methods: of `make_masks` that are compared.
+        high_ratios: shares removed beyond the paper's; fine-tuned once.
+        replicates: how often each is measured, with another training seed, or another seed of what is random.
+        common_images: that every replicate is evaluated on; the first one is on all.
+        live_images: how many are evaluated in every build, beside the stored results on all.
+        live_replicates: how many replicates of the first model are computed in every build.
+        finetunes_in_notebooks: whether a notebook may fine-tune; what takes days has a command of its own.
         seed: of the short fine-tuning that is computed in every build.
     """
 
     name: str
     models: tuple[str, ...]
-    split: str
-    live_images: int
-    live_replicates: int
+    source: Shipped | Pretrained
     finetune_steps: int
     batch_size: int = 128
     recipe: Recipe = field(default_factory=Recipe)
+    methods: tuple[str, ...] = tuple(METHODS)
+    high_ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95)
+    replicates: int = 3
+    common_images: int | None = 5000
+    live_images: int = 0
+    live_replicates: int = 0
+    finetunes_in_notebooks: bool = True
     seed: int = 0
+
+    @property
+    def shipped(self) -> bool:
+        """Whether weights, images and results come with the package."""
+        return isinstance(self.source, Shipped)
+
+    @property
+    def results(self) -> Path:
+        """Where what is measured on pretrained models is kept."""
+        return home() / "results" / f"{self.name}{self.source.identity()}"
 
     def load(self, model: str, training_seed: int = 0) -> nn.Module:
         """The trained model."""
-        return load_lite(model, training_seed)
+        return self.source.load(model, training_seed)
 
     def training_seeds(self, model: str) -> list[int]:
         """Seeds of the trainings of which the weights are there."""
-        return lite_seeds(model)
+        return self.source.training_seeds(model)
 
-    def test_batches(self, images: int | None = None) -> FashionPairs:
+    def test_batches(self, images: int | None = None) -> FashionPairs | FolderImages:
         """What accuracy is measured on: all of it, or the first so many images."""
-        data = lite_data(self.split)
-        return data if images is None else replace(data, right=data.right[:images])
+        return self.source.test_batches(self.models, images)
 
-    def training_batches(self, seed: int, steps: int) -> list:
-        """The batches of the short fine-tuning, the same in every call with this seed."""
-        return list(islice(lite_data("train", self.batch_size, seed), steps))
+    def training_batches(self, seed: int, steps: int | None = None, processes: int = 1) -> Iterable:
+        """The batches of an epoch's first `steps` steps, of this process's size; None: of a whole epoch."""
+        return self.source.training_batches(self.models, self.batch_size // processes, seed, steps)
 
-    def digests(self, model: str, training_seed: int) -> dict[str, str]:
-        """SHA-256 of the weights and of both sets of images."""
-        return {"weights": lite_card(model, training_seed)["sha256"], **DIGESTS}
+    def digests(self, model: str, training_seed: int, training: bool) -> dict[str, str]:
+        """SHA-256 of the weights and of the images, with the training images if they are used."""
+        return self.source.digests(self.models, model, training_seed, training)
 
     def describe(self) -> str:
         """What the numbers of this run are, and what they are not; the first line names the profile."""
-        return (
-            f"Profile {self.name}: {', '.join(self.models)}.\n"
-            "Trained for this project on Fashion-Pairs-100; the weights are the shipped ones.\n"
-            f"Accuracy: on {self.live_images:,} test images if computed in this build, on up to "
-            f"{lite_data('test').images:,} if from the results store.\nThese are not ImageNet results."
-        )
+        return f"Profile {self.name}: {', '.join(self.models)}.\n{self.source.say(self.models, self.live_images)}"
+
+
+def _short(steps: int, **changes) -> dict:
+    """Fine-tuning that shows the direction in minutes: the paper's peak rate, a few steps, nothing mixed."""
+    recipe = replace(PAPER_RECIPE, epochs=1, warm_up=0.25, min_lr=0.0, warm_up_lr=0.0, mixup=0.0, cutmix=0.0)
+    return {"recipe": recipe, "finetune_steps": steps, "batch_size": 64, **changes}
+
+
+_FEWER = {
+    "methods": ("dimap", "lamp", "uniform", "module-magnitude"),
+    "high_ratios": (0.7, 0.8, 0.9),
+    "replicates": 1,
+    "common_images": None,
+}
+
+
+def _dense_top1() -> dict[str, float]:
+    dense = paper_table("table1_pruned_swin").query("variant == 'dense'").set_index("model").top1_pct
+    return {name: dense[counterpart(name)] for name in PAPER_MODELS}
 
 
 PROFILES = {
     "smoke": Profile(
-        "smoke", ("swin_lite_tiny",), "smoke", live_images=100, live_replicates=1, finetune_steps=2, batch_size=16
+        "smoke", ("swin_lite_tiny",), Shipped("smoke"), finetune_steps=2, batch_size=16, live_images=100,
+        live_replicates=1,
     ),
-    "lite": Profile("lite", tuple(LITE_MODELS), "test", live_images=1000, live_replicates=3, finetune_steps=25),
-}
+    "lite": Profile(
+        "lite", tuple(LITE_MODELS), Shipped("test"), finetune_steps=25, live_images=1000, live_replicates=3
+    ),
+    "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short(40)),
+    "imagenet": Profile(
+        "imagenet", PAPER_MODELS, Pretrained("imagenet", crop_pct=SWIN_CROP, dense_top1=_dense_top1()),
+        finetune_steps=TRAINING_IMAGES // 1024, batch_size=1024, recipe=PAPER_RECIPE.scaled(1024 / SWIN_BATCH),
+        finetunes_in_notebooks=False, **_FEWER,
+    ),
+    "folder": Profile("folder", (), Pretrained("folder"), **_FEWER, **_short(40)),
+}  # fmt: skip
 
 
-def get_profile(name: str, models: list[str] | None = None, seed: int = 0) -> Profile:
-    """The named profile, with other models or another seed if given.
+def get_profile(
+    name: str,
+    models: list[str] | None = None,
+    seed: int = 0,
+    data: str | Path | None = None,
+    batch_size: int | None = None,
+) -> Profile:
+    """The named profile, with other models, another seed, folder or batch size if given.
+
+    Args:
+        name: one of `PROFILES`.
+        models: lite models, or names of pretrained timm models with their tags; the folder profile needs some.
+        seed: of the short fine-tuning.
+        data: folder of images; not for smoke and lite, whose images ship.
+        batch_size: images at a time, where memory is short; with it changes the fine-tuning, and in the
+            imagenet profile its learning rate, as Swin's code has it.
 
     Raises:
-        ValueError: an unknown profile or model.
+        ValueError: an unknown profile or model, models that do not go together, or an argument that is missing or
+            means nothing here.
     """
     if name not in PROFILES:
         raise ValueError(f"Unknown profile {name!r}; choose one of {', '.join(PROFILES)}.")
-    for model in models or ():
-        if model not in LITE_MODELS:
-            raise ValueError(f"Unknown lite model {model!r}; choose from {', '.join(LITE_MODELS)}.")
     profile = PROFILES[name]
-    return replace(profile, models=tuple(models or profile.models), seed=seed)
+    if batch_size is not None:
+        profile = _with_batch_size(profile, batch_size)
+    if data is not None:
+        if profile.shipped:
+            raise ValueError(f"The {name} profile has its own images; leave `data` out, or take the folder profile.")
+        profile = replace(profile, source=replace(profile.source, folder=Path(data).expanduser()))
+    if name == "folder" and not (models and data):
+        raise ValueError(
+            "The folder profile needs `models`, a list of timm's names, and `data`, a folder that holds a folder of "
+            "images for every class (or `val` and `train` with such folders)."
+        )
+    return replace(profile, models=profile.source.resolve(models or profile.models), seed=seed)
+
+
+def _with_batch_size(profile: Profile, batch_size: int) -> Profile:
+    if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
+        raise ValueError(f"batch_size must be an even number of images, 2 or more; got {batch_size!r}.")
+    if profile.shipped:
+        raise ValueError(f"The {profile.name} profile has a fixed batch size, as its stored results; leave it out.")
+    recipe = profile.recipe
+    if not profile.finetunes_in_notebooks:
+        recipe = recipe.scaled(batch_size / profile.batch_size)
+        profile = replace(profile, finetune_steps=TRAINING_IMAGES // batch_size)
+    source = replace(profile.source, batch_size=min(batch_size, profile.source.batch_size))
+    return replace(profile, batch_size=batch_size, recipe=recipe, source=source)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
+from filelock import FileLock
 
 import swinprune_lite
 from swinprune_lite.files import atomic
@@ -46,9 +47,7 @@ class Store:
         self.folder = Path(folder)
         self.records: dict[Setting, dict] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                record = _read(line, f"{path} line {number}")
-                self.records[Setting(**record["setting"])] = record
+            self.records |= _records(path)
 
     def find(self, profile: Profile, setting: Setting) -> Measurement | None:
         """The measurement of this setting with these weights, images and this code, or None.
@@ -87,15 +86,26 @@ class Store:
                 "python": platform.python_version(),
                 "torch": torch.__version__,
                 "timm": timm.__version__,
-                "device": f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread(s)",
+                "device": device_name(profile.source.device),
                 "date": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(found.seconds, 1),
             },
         }
-        self.records[setting] = record | {"digest": _digest(record)}
-        mine = sorted(other for other in self.records if other.model == setting.model)
-        with atomic(self.folder / f"{setting.model}.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(self.records[other]) + "\n" for other in mine))
+        path = self.folder / f"{setting.model}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.parent / f".{path.name}.lock"):  # two notebooks may fill one store
+            self.records |= _records(path)
+            self.records[setting] = record | {"digest": _digest(record)}
+            mine = sorted(other for other in self.records if other.model == setting.model)
+            with atomic(path) as temporary:
+                temporary.write_text("".join(json.dumps(self.records[other]) + "\n" for other in mine))
+
+
+def device_name(device: str) -> str:
+    """What arithmetic on "cuda" or "cpu" is done on."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread(s)"
 
 
 def key(profile: Profile, setting: Setting) -> str:
@@ -104,13 +114,12 @@ def key(profile: Profile, setting: Setting) -> str:
 
 
 def _ingredients(profile: Profile, setting: Setting) -> dict:
-    digests = profile.digests(setting.model, setting.training_seed)
-    used = {name: digest for name, digest in digests.items() if setting.steps or name != "train"}
+    used = profile.digests(setting.model, setting.training_seed, training=bool(setting.steps))
     recipe = asdict(profile.recipe) | {"batch_size": profile.batch_size} if setting.steps else {}
     return {
         "digests": used,
         "recipe": {name: value if isinstance(value, (int, float)) else str(value) for name, value in recipe.items()},
-        "code": code_version(FINETUNING_CODE if setting.steps else ONE_SHOT_CODE),
+        "code": code_version((FINETUNING_CODE if setting.steps else ONE_SHOT_CODE) + profile.source.code),
     }
 
 
@@ -137,6 +146,12 @@ def _without_prose(source: str) -> str:
                     statement.end_lineno - statement.lineno + 1
                 )
     return "\n".join(stripped for line in lines if (stripped := line.strip()))
+
+
+def _records(path: Path) -> dict[Setting, dict]:
+    lines = path.read_text().splitlines() if path.is_file() else []
+    records = [_read(line, f"{path} line {number}") for number, line in enumerate(lines, 1)]
+    return {Setting(**record["setting"]): record for record in records}
 
 
 def _read(line: str, where: str) -> dict:

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
-from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
+from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, counterpart, paper_table
 
 LITE = "measured here (lite, from the store)"
+REAL = "measured here (pretrained weights)"
 PAPER = "paper (ImageNet-1k)"
 
 
@@ -51,7 +52,7 @@ def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     cells = results.set_index(["model", "method", "ratio"])
     rows = {}
     for row in found.sort_values("ratio", kind="stable").itertuples():
-        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
+        cell = _printed(printed, row.ratio, counterpart(row.model))
         uniform, dimap = (cells.loc[(row.model, method, row.ratio)] for method in ("uniform", "dimap"))
         ours = _text({"uniform": uniform.top1, "DIMAP": dimap.top1}, 2)
         ours["uniform, seeds"] = _with_half(uniform.top1_mean, uniform.top1_half)
@@ -63,7 +64,7 @@ def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
             "DIMAP − uniform": cell.dimap_top1_pct - cell.uniform_top1_pct,
         }
         ours["gain"] = _with_half(row.gain, row.half, "+")
-        rows[_row(row.ratio, row.model)] = _group(ours, _text(theirs, 2))
+        rows[_row(row.ratio, row.model)] = _group(row.model, ours, _text(theirs, 2))
     return _frame(rows)
 
 
@@ -84,7 +85,7 @@ def table1_accuracy(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame
     after = tuned.set_index(["model", "ratio"])
     rows = {}
     for row in one_shot.sort_values("ratio", kind="stable").itertuples():
-        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
+        cell = _printed(printed, row.ratio, counterpart(row.model))
         ours = _text({"top-1": row.top1, "top-5": row.top5}, 2)
         if row.ratio:
             late = after.loc[(row.model, row.ratio)]
@@ -94,7 +95,7 @@ def table1_accuracy(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame
             ours |= dict.fromkeys(("tuned top-1", "tuned top-5"), "")
             ours["tuned top-1, seeds"] = _with_half(row.top1_mean, row.top1_half)
         theirs = _text({"top-1": cell.top1_pct, "top-5": cell.top5_pct}, 2)
-        rows[_row(row.ratio, row.model)] = _group(ours, theirs)
+        rows[_row(row.ratio, row.model)] = _group(row.model, ours, theirs)
     return _frame(rows)
 
 
@@ -111,7 +112,7 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
     dense = results[results.ratio == 0].set_index("model")
     rows = {}
     for row in results.sort_values("ratio", kind="stable").itertuples():
-        cell = _printed(printed, row.ratio, LITE_COUNTERPARTS[row.model])
+        cell = _printed(printed, row.ratio, counterpart(row.model))
         whole = dense.loc[row.model]
         ours = {
             "params M": row.params / 1e6,
@@ -126,7 +127,7 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
             "FLOPs removed %": cell.flops_drop_pct,
         }
         texts = _text(ours, 1) | {"params M": f"{ours['params M']:.2f}"}  # a lite model is too small for one decimal
-        rows[_row(row.ratio, row.model)] = _group(texts, _text(theirs, 1))
+        rows[_row(row.ratio, row.model)] = _group(row.model, texts, _text(theirs, 1))
     return _frame(rows)
 
 
@@ -145,20 +146,20 @@ def table4(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     cells = results.set_index(["model", "method"])
     rows = {}
     for row in found.itertuples():
-        size = LITE_COUNTERPARTS[row.model].removeprefix("Swin-")
+        size = counterpart(row.model).removeprefix("Swin-")
         three, one = (cells.loc[(row.model, method)] for method in ("dimap", "lamp"))
         ours = {
             "three modules": _with_half(three.top1_mean, three.top1_half),
             "one module": _with_half(one.top1_mean, one.top1_half),
             "difference": _with_half(row.gain, row.half, "+"),
         }
-        cell = printed.loc[size]
+        cell = printed.reindex([size]).iloc[0]
         theirs = {
             "three modules": cell.multiple_modules_top1_pct,
             "one module": cell.single_module_top1_pct,
             "difference": cell.difference_pct,
         }
-        rows[_row(row.ratio, row.model)] = _group(ours, _text(theirs, 2))
+        rows[_row(row.ratio, row.model)] = _group(row.model, ours, _text(theirs, 2))
     return _frame(rows)
 
 
@@ -195,7 +196,7 @@ def _printed(printed: pd.DataFrame, ratio: float, model: str) -> pd.Series:
 
 
 def _row(ratio: float, model: str) -> tuple[str, str]:
-    return _removed(ratio) if ratio else "dense", LITE_COUNTERPARTS[model].removeprefix("Swin-")
+    return _removed(ratio) if ratio else "dense", counterpart(model).removeprefix("Swin-")
 
 
 def _removed(ratio: float) -> str:
@@ -210,9 +211,12 @@ def _text(cells: dict[str, float], decimals: int) -> dict[str, str]:
     return {column: "" if pd.isna(value) else f"{value:.{decimals}f}" for column, value in cells.items()}
 
 
-def _group(ours: dict[str, str], theirs: dict[str, str]) -> dict[tuple[str, str], str]:
+def _group(model: str, ours: dict[str, str], theirs: dict[str, str]) -> dict[tuple[str, str], str]:
+    measured = LITE if model in LITE_COUNTERPARTS else REAL
     return {
-        (origin, column): text for origin, cells in ((LITE, ours), (PAPER, theirs)) for column, text in cells.items()
+        (origin, column): text
+        for origin, cells in ((measured, ours), (PAPER, theirs))
+        for column, text in cells.items()
     }
 
 

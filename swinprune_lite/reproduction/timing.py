@@ -18,7 +18,7 @@ from swinprune_lite.files import atomic
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
 from swinprune_lite.modules import prunable
-from swinprune_lite.reproduction.store import RESULTS
+from swinprune_lite.reproduction.store import RESULTS, device_name
 
 ACCELERATION = "acceleration.json"  # in the results store
 
@@ -116,9 +116,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def record(rows: pd.DataFrame, path: Path = RESULTS / ACCELERATION) -> None:
     """Keep a measured `acceleration` with its provenance."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} thread(s)"
     found = {
-        "device": device,
+        "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from swinprune_lite.reproduction.figures.style import LINE, METHOD_STYLES, WIDTH
-from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, paper_table
+from swinprune_lite.reproduction.figures.style import LINE, METHOD_STYLES, WIDTH, short_name
+from swinprune_lite.reproduction.paper import counterpart, paper_table
 
 BANDS = ("dimap", "uniform")  # eight bands on top of each other would hide everything
 
@@ -23,7 +23,7 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     )  # fmt: skip
     printed = paper_table("table3_uniform_vs_dimap")
     for (left, right), model in zip(grid, models):
-        rows, paper_model = results[results.model == model], LITE_COUNTERPARTS[model]
+        rows, paper_model = results[results.model == model], counterpart(model)
         left.axhline(
             rows[rows.method == "dense"].top1_mean.item(), color=LINE, linewidth=1, linestyle=":", label="dense"
         )
@@ -37,7 +37,7 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
                 left.fill_between(100 * ours.ratio, low, high, color=style["color"], alpha=0.15)
             if f"{method}_top1_pct" in theirs:
                 right.plot(theirs.ratio_pct, theirs[f"{method}_top1_pct"], markersize=5, **style)
-        left.set(title=f"{model} (measured)", ylabel="top-1 (%)", ylim=(0, 90))
+        left.set(title=f"{short_name(model)} (measured)", ylabel="top-1 (%)", ylim=(0, 90))
         right.set_title(f"{paper_model} (the paper)")
     for axes in grid[-1]:
         axes.set_xlabel("weights removed (%)")
@@ -64,7 +64,7 @@ def before_and_after(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
         ):
             rows = table[table.model == model]
             axes.errorbar(100 * rows.ratio, -rows["drop"], rows.half, label=label, capsize=3, **style)
-        axes.set(title=model, ylabel="top-1 − dense\n(points)", yscale="symlog")
+        axes.set(title=short_name(model), ylabel="top-1 − dense\n(points)", yscale="symlog")
         axes.set_yticks(ticks := [1, 0, -1, -10, -50], [str(tick) for tick in ticks])
     panels[-1, 0].set_xlabel("prunable weights removed (%)")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -81,11 +81,11 @@ def differences(ours: pd.DataFrame, printed: pd.Series) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), layout="constrained", width_ratios=[3, 2])
     places = range(len(ours))
     left.errorbar(ours.gain, places, xerr=ours.half, fmt="o", color=METHOD_STYLES["dimap"]["color"], capsize=4)
-    left.set_yticks(places, ours.model)
-    shown = printed.reindex([LITE_COUNTERPARTS[model] for model in ours.model])
+    left.set_yticks(places, ours.model.map(short_name))
+    shown = printed.reindex([counterpart(model) for model in ours.model])
     right.plot(shown, places, "D", color="#D55E00")
     right.set_yticks(places, shown.index)
-    for axes, title in ((left, "lite models, measured"), (right, "the paper")):
+    for axes, title in ((left, "measured"), (right, "the paper")):
         axes.axvline(0, color=LINE, linewidth=1, linestyle=":")
         axes.invert_yaxis()
         axes.margins(y=0.3)

@@ -5,6 +5,8 @@ A figure is at most 7 inches wide, so that its text can be read on a phone.
 
 import seaborn as sns
 
+from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, counterpart
+
 WIDTH = 7.0
 MODULE_COLOURS = {"QKV-M": "#0072B2", "PRJ-M": "#E69F00", "MLP-M": "#009E73", "AUX-M": "#999999"}
 LAYER_STYLES = {
@@ -25,6 +27,11 @@ METHOD_STYLES = {
 }
 COMPONENT_COLOURS = {"fc": MODULE_COLOURS["MLP-M"], "att": MODULE_COLOURS["QKV-M"], "conv": MODULE_COLOURS["AUX-M"]}
 LINE = "#555555"  # of references: dense accuracy, stage boundaries, thresholds
+
+
+def short_name(model: str) -> str:
+    """What a figure calls a model: a lite model by its own name, the paper's by the paper's."""
+    return model if model in LITE_COUNTERPARTS else counterpart(model)
 
 
 def set_style() -> None:

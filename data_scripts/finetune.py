@@ -1,0 +1,133 @@
+"""Prune a model and fine-tune it by the paper's recipe, its masks held, on one CPU or many GPUs.
+
+    python data_scripts/finetune.py swin_lite_tiny --profile lite --epochs 2
+    accelerate launch data_scripts/finetune.py swin_tiny_patch4_window7_224.ms_in1k --profile imagenet --ratio 0.55
+
+Under `accelerate launch` the processes share the batch, so that their number changes nothing but the time.
+Started again after a kill, it goes on from the last whole epoch, to the same losses. What it leaves in its
+folder: state.pt (of the last epoch), losses.csv (of every step), model.safetensors (the pruned weights are
+zeros) and card.json (recipe, seeds, versions, digests, accuracy).
+"""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import timm
+import torch
+import typer
+from accelerate import Accelerator
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+
+from swinprune_lite.cost import cost
+from swinprune_lite.evaluate import ranks
+from swinprune_lite.files import atomic, sha256
+from swinprune_lite.finetune import PAPER_RECIPE, Recipe, finetune
+from swinprune_lite.holding import apply_masks, remove_masks
+from swinprune_lite.masks import make_masks
+from swinprune_lite.memory import advise_on_memory
+from swinprune_lite.reproduction.grid import replicate
+from swinprune_lite.reproduction.measure import Measurement
+from swinprune_lite.reproduction.profiles import SWIN_BATCH, Profile, get_profile
+from swinprune_lite.reproduction.store import Store, device_name
+
+
+def train(
+    run: Profile, method: str, ratio: float, recipe: Recipe, folder: Path, accelerator: Accelerator
+) -> tuple[torch.nn.Module, list[float]]:
+    """The pruned and fine-tuned model, its zeros permanent, and the loss of every step."""
+    if run.batch_size % (2 * accelerator.num_processes):
+        raise ValueError(
+            f"A batch of {run.batch_size} images cannot be shared by {accelerator.num_processes} processes in equal, "
+            f"even parts; give a --batch-size that {2 * accelerator.num_processes} divides."
+        )
+    run.test_batches()  # images that are not there are better missed now than after days
+    steps = None if run.finetunes_in_notebooks else run.finetune_steps
+    batches = run.training_batches(run.seed, steps and steps * accelerator.num_processes, accelerator.num_processes)
+    model = run.load(run.models[0])
+    apply_masks(model, make_masks(model, ratio, method, run.seed))
+    columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
+    with Progress(*columns, disable=not accelerator.is_main_process) as progress:
+        bar = progress.add_task("steps")
+        with advise_on_memory(run.batch_size):
+            losses = finetune(
+                model, batches, recipe, lambda done, total: progress.update(bar, completed=done, total=total),
+                accelerator, folder / "state.pt", run.seed,
+            )  # fmt: skip
+    remove_masks(model)
+    return model, losses
+
+
+def keep(
+    run: Profile, method: str, ratio: float, recipe: Recipe, folder: Path, model: torch.nn.Module, losses: list[float]
+) -> float:
+    """Evaluate and write what was found, also for the notebooks if the recipe is theirs; the top-1 in percent."""
+    with advise_on_memory(run.batch_size):
+        rank = ranks(model, run.test_batches())
+    left = cost(model.cpu())
+    name = run.models[0]
+    found = Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs)
+    if not run.shipped and recipe == run.recipe:
+        Store(run.results).add(run, replicate(run, name, run.seed, method, ratio, run.finetune_steps), found)
+    with atomic(folder / "losses.csv") as temporary:
+        pd.DataFrame({"loss": losses}).rename_axis("step").to_csv(temporary, float_format="%.10g")
+    with atomic(folder / "model.safetensors") as temporary:
+        save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, temporary)
+    top1, top5 = (100 * correct.double().mean().item() for correct in (found.top1, found.top5))
+    card = {
+        "profile": run.name,
+        "model": name,
+        "method": method,
+        "ratio": ratio,
+        "seed": run.seed,
+        "batch_size": run.batch_size,
+        "recipe": {key: str(value) for key, value in asdict(recipe).items()},
+        "top1": top1,
+        "top5": top5,
+        "images": len(rank),
+        "params": left.nonzero_params,
+        "macs": left.nonzero_macs,
+        "digests": run.digests(name, 0, training=True) | {"model": sha256(folder / "model.safetensors")},
+        "versions": {"python": sys.version.split()[0], "torch": torch.__version__, "timm": timm.__version__},
+        "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with atomic(folder / "card.json") as temporary:
+        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    return top1
+
+
+def main(
+    model: Annotated[str, typer.Argument(help="A lite model, or a timm model with its tag.")],
+    profile: Annotated[str, typer.Option(help="lite, imagenette, imagenet or folder.")] = "imagenet",
+    method: Annotated[str, typer.Option(help="dimap, lamp, uniform, ...")] = "dimap",
+    ratio: Annotated[float, typer.Option(help="Share of the prunable weights that goes, in [0, 1).")] = 0.55,
+    data: Annotated[Path | None, typer.Option(help="Folder with train and val.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Half of them warm-up.")] = PAPER_RECIPE.epochs,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step, all processes together.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the order and the augmentation.")] = 0,
+    folder: Annotated[Path | None, typer.Option(help="Of the outcome; by default one under runs/.")] = None,
+) -> None:
+    """Prune MODEL, fine-tune it by the paper's recipe with its masks held, and evaluate it."""
+    try:
+        run = get_profile(profile, [model], seed, data, batch_size)
+        name = f"{run.name}_{run.models[0]}_{method}_{ratio:g}_seed{seed}"
+        folder = folder or Path("runs/finetuned") / name
+        recipe = replace(PAPER_RECIPE.scaled(run.batch_size / SWIN_BATCH), epochs=epochs)
+        accelerator = Accelerator()
+        tuned, losses = train(run, method, ratio, recipe, folder, accelerator)
+        if accelerator.is_main_process:
+            top1 = keep(run, method, ratio, recipe, folder, tuned, losses)
+            print(f"{name}: top-1 {top1:.2f} %, loss {losses[0]:.4f} to {losses[-1]:.4f}; in {folder}")
+        accelerator.end_training()
+    except (ValueError, OSError, LookupError, MemoryError, FloatingPointError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    typer.run(main)

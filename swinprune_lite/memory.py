@@ -1,0 +1,22 @@
+"""What to do when memory is too small."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def advise_on_memory(batch_size: int) -> Iterator[None]:
+    """Turn torch's out-of-memory errors, on GPU or CPU, into a MemoryError that suggests a batch size.
+
+    Args:
+        batch_size: images that are being processed at a time.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        advice = f"try batch_size = {batch_size // 2}" if batch_size > 1 else "take a smaller model"
+        raise MemoryError(f"Batches of {batch_size} images do not fit into memory; {advice}.") from error

@@ -1,0 +1,117 @@
+"""Weights from timm's hub: the right ones, or one clear sentence."""
+
+import hashlib
+
+import pytest
+import timm
+import torch
+from huggingface_hub import constants
+from outside import BODY, run
+from safetensors.torch import save_file
+from stubs import REVISION, make_hub
+
+from swinprune_lite import pretrained
+from swinprune_lite.pretrained import PAPER_MODELS, config, load_pretrained, weights_file
+
+SMALLEST = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty cache and a closed network, as `HF_HUB_OFFLINE=1` has it."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_the_paper_s_weights_are_those_of_imagenet_1k_alone():
+    assert tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base")) == PAPER_MODELS
+    assert [config(name).hf_hub_id for name in PAPER_MODELS] == [f"timm/{name}" for name in PAPER_MODELS]
+    assert config("swin_base_patch4_window7_224").tag == "ms_in22k_ft_in1k"  # what one gets without the tag
+
+
+def test_weights_come_from_the_cache_through_timm_s_own_loading(hub):
+    make_hub(hub, [SMALLEST])
+    path = weights_file(SMALLEST)
+    assert path.parts[-2:] == (REVISION, "model.safetensors")
+    model = load_pretrained(SMALLEST)
+    torch.manual_seed(0)  # as the stub was made
+    expected = timm.create_model(SMALLEST).state_dict()
+    assert not model.training
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in model.state_dict().items())
+
+
+def test_nothing_takes_the_place_of_weights_that_are_not_to_be_had(hub):
+    with pytest.raises(ConnectionError, match=r"timm/vit_tiny.* neither in the hub's cache.*fetch_weights\.py"):
+        load_pretrained(SMALLEST)
+
+
+def test_a_hub_that_answers_with_an_error(hub, monkeypatch):
+    def refuse(*arguments, **more):
+        raise OSError("503 Server Error")
+
+    monkeypatch.setattr(pretrained, "hf_hub_download", refuse)
+    with pytest.raises(ConnectionError, match="OSError: 503 Server Error"):
+        weights_file(SMALLEST)
+
+
+def test_a_damaged_file_is_told_by_its_name_in_the_cache(hub):
+    make_hub(hub, [SMALLEST])
+    blob = weights_file(SMALLEST).resolve()
+    pretrained.digest.cache_clear()
+    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    with pytest.raises(ValueError, match="is damaged: its SHA-256 begins .* so that it is fetched anew"):
+        load_pretrained(SMALLEST)
+
+
+@pytest.mark.parametrize("damage", ["half", "other"])
+def test_a_file_that_holds_something_else(hub, damage):
+    make_hub(hub, [SMALLEST])
+    path = weights_file(SMALLEST)
+    whole = path.read_bytes()
+    path.unlink()  # an ordinary file in place of the link: no digest in its name
+    if damage == "half":
+        path.write_bytes(whole[: len(whole) // 2])
+    else:
+        save_file({"head.weight": torch.zeros(999, 192)}, path)
+    with pytest.raises(ValueError, match=r"does not hold the weights of vit_tiny.*\(1000 classes\).*fetched anew"):
+        load_pretrained(SMALLEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("swin_tiny_patch4_window7_225", "timm has no model 'swin_tiny_patch4_window7_225'; near it are swin_"),
+        ("swin_tiny_patch4_window7_224.ms_in2k", r"no weights 'swin_tiny.*it has .*\.ms_in1k"),
+        ("resnet18.a1_in1k", "knows resnet18.a1_in1k, but it has no module map"),
+    ],
+)
+def test_models_that_cannot_be(hub, name, said):
+    with pytest.raises(ValueError, match=said):
+        load_pretrained(name)
+
+
+def test_fetch_weights_command(tmp_path, capsys, monkeypatch):
+    def call(*arguments):
+        return run(capsys, monkeypatch, "fetch_weights.py", *arguments)
+
+    assert "--dry-run" in call("--help").out
+    said = call("--dry-run")
+    assert said.code == 0
+    for name in pretrained.PAPER_MODELS:
+        assert f"/timm/{name}" in said.out
+    assert "timm has no model 'swin_huge'" in call("--dry-run", "swin_huge").error
+    (tmp_path / "weights").write_bytes(BODY)
+    monkeypatch.setattr(pretrained, "weights_file", lambda name: tmp_path / "weights")
+    said = call("any")
+    assert said.code == 0
+    assert hashlib.sha256(BODY).hexdigest()[:12] in said.out
+    assert "HF_HUB_OFFLINE=1" in said.out
+
+    def closed(name):
+        raise ConnectionError(f"{name} is not to be had.")
+
+    monkeypatch.setattr(pretrained, "weights_file", closed)
+    said = call()
+    assert said.code == 1
+    assert said.error == f"{pretrained.PAPER_MODELS[0]} is not to be had."

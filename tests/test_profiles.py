@@ -1,0 +1,233 @@
+"""Profiles: one function to models and batches, the right images for the right classes, and what is refused."""
+
+import json
+import multiprocessing
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from stubs import make_folder, make_hub, make_imagenet, make_imagenette
+from timm.data import ImageNetInfo
+from torch import nn
+
+from swinprune_lite import evaluate
+from swinprune_lite.memory import advise_on_memory
+from swinprune_lite.pretrained import PAPER_MODELS, config
+from swinprune_lite.reproduction import experiments, grid, sources
+from swinprune_lite.reproduction.evidence import evidence_for
+from swinprune_lite.reproduction.measure import Measurement, Setting
+from swinprune_lite.reproduction.profiles import PROFILES, get_profile
+from swinprune_lite.reproduction.store import Store
+
+TINY = PAPER_MODELS[0]
+VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+
+
+class Constant(nn.Module):
+    """Prefers one class whatever the image."""
+
+    def __init__(self, preferred):
+        super().__init__()
+        self.logits = nn.Parameter(-torch.arange(1000.0).sub(preferred).abs())
+
+    def forward(self, images):
+        assert images.shape[1:] == (3, 224, 224)
+        return self.logits.expand(len(images), -1)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
+    for cached in (sources._imagenette, sources._imagenet, sources._evaluation):
+        cached.cache_clear()
+    return tmp_path
+
+
+def test_each_profile_says_what_a_run_is():
+    assert set(PROFILES) == {"smoke", "lite", "imagenette", "imagenet", "folder"}
+    assert get_profile("lite").models == ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
+    assert get_profile("smoke", ["swin_lite_base"], 3).models == ("swin_lite_base",)
+    assert get_profile("imagenette").models == get_profile("imagenet").models == PAPER_MODELS
+    # the paper's base is not what timm gives without a tag
+    assert get_profile("imagenet", ["swin_base_patch4_window7_224"]).models == (PAPER_MODELS[2],)
+    assert get_profile("imagenet").source.dense_top1[TINY] == 81.16
+    smoke = PROFILES["smoke"]
+    assert len(smoke.training_batches(seed=3, steps=smoke.finetune_steps)) == smoke.finetune_steps
+
+
+def test_the_imagenet_recipe_is_the_paper_s_with_swin_s_scaling():
+    recipe = get_profile("imagenet").recipe
+    assert (recipe.epochs, recipe.lr) == (30, 2e-5 * 1024 / 512)
+    smaller = get_profile("imagenet", batch_size=256)
+    assert smaller.recipe.lr == pytest.approx(2e-5 * 256 / 512)
+    assert (smaller.batch_size, smaller.finetune_steps) == (256, 1_281_167 // 256)
+    assert get_profile("imagenette", batch_size=16).recipe == PROFILES["imagenette"].recipe
+
+
+def test_imagenette_s_images_meet_their_classes_among_the_thousand(home):
+    make_imagenette(home)
+    run = get_profile("imagenette")
+    assert run.test_batches().images == 10
+    assert run.test_batches(4).images == 4
+    names = ImageNetInfo().label_names()
+    assert evaluate(Constant(names.index("n02102040")), run.test_batches()).top1 == 10  # English springer, one in ten
+    assert evaluate(Constant(1), run.test_batches()).top1 == 0
+    assert run.describe().startswith(f"Profile imagenette: {', '.join(PAPER_MODELS)}.\nReal pretrained weights")
+
+
+def test_imagenette_may_lie_elsewhere_and_a_missing_class_stops(home):
+    root = make_imagenette(home / "elsewhere")
+    assert get_profile("imagenette", data=root).test_batches().images == 10
+    assert get_profile("imagenette", data=root.parent).test_batches().images == 10
+    sources._imagenette.cache_clear()
+    for image in (root / "val" / "n01440764").iterdir():
+        image.unlink()
+    with pytest.raises(ValueError, match="not a whole Imagenette: the class folder val/n01440764 holds no image"):
+        get_profile("imagenette", data=root).test_batches()
+
+
+def test_imagenet_needs_all_its_classes(home):
+    with pytest.raises(FileNotFoundError, match=r"val images are not in .*prepare_imagenet\.py"):
+        get_profile("imagenet").test_batches()
+    make_imagenet(home / "imagenet")
+    assert get_profile("imagenet").test_batches().images == 1000
+    sources._imagenet.cache_clear()
+    (home / "imagenet" / "val" / "n01440764").rename(home / "gone")
+    with pytest.raises(ValueError, match="has 999 classes and ImageNet-1k 1000"):
+        get_profile("imagenet").test_batches()
+
+
+def test_a_dense_model_that_is_not_the_paper_s_is_not_pruned(home, monkeypatch):
+    make_imagenet(home / "imagenet")
+    monkeypatch.setattr(sources, "_loaded", lambda name: Constant(0))
+    monkeypatch.setattr(sources, "weights_file", lambda name: home / "imagenet/val/n01440764/n01440764_0.JPEG")
+    run = get_profile("imagenet", [TINY])
+    with pytest.raises(ValueError, match=r"not pruned, has a top-1 of 0\.10 % .*the paper prints 81\.16 %.*crop"):
+        run.load(TINY)
+    assert len(json.loads((home / "results/imagenet/dense_top1.json").read_text())) == 1
+    near = replace(run, source=replace(run.source, dense_top1={TINY: 0.2}))
+    monkeypatch.setattr(sources, "evaluate", None)  # known by now
+    assert isinstance(near.load(TINY), Constant)
+
+
+def test_a_folder_of_one_s_own(home, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(home / "hub"))
+    make_folder(home / "own", ["cat", "dog"], 2)
+    with pytest.raises(ValueError, match="has 2 classes and vit_tiny_patch16_224 tells 1000 apart"):
+        get_profile("folder", [VIT], data=home / "own").test_batches()
+    make_folder(home / "ids", ["n01440764", "n02102040"], 2)
+    run = get_profile("folder", [VIT], data=home / "ids")
+    assert {int(label) for _, labels in run.test_batches() for label in labels} == {0, 217}
+    with pytest.raises(FileNotFoundError, match="has no train folder, so there is nothing to fine-tune on"):
+        run.training_batches(0, 1)
+    other = get_profile("folder", [VIT], data=make_imagenette(home))
+    assert other.training_batches(0, 1).batch_size == 20
+    assert run.results != other.results
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["imaginary"], "Unknown profile 'imaginary'; choose one of smoke, lite, imagenette, imagenet, folder"),
+        (["lite", ["swin_lite_huge"]], "Unknown lite model 'swin_lite_huge'"),
+        (["lite", None, 0, "somewhere"], "has its own images"),
+        (["lite", None, 0, None, 64], "has a fixed batch size"),
+        (["folder"], "needs `models`"),
+        (["imagenette", None, 0, None, 7], "even number of images, 2 or more; got 7"),
+        (["imagenette", [TINY, "swin_base_patch4_window12_384.ms_in1k"]], "must take the same images"),
+        (["imagenette", ["swin_huge"]], "timm has no model 'swin_huge'"),
+    ],
+)
+def test_bad_input(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        get_profile(*arguments)
+
+
+def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
+    make_imagenette(home)
+    measured = []
+
+    def measure(profile, setting):
+        measured.append(setting)
+        right = torch.ones(profile.test_batches().images, dtype=torch.bool)
+        return Measurement(right, right, 1, 1)
+
+    monkeypatch.setattr("swinprune_lite.reproduction.evidence.measure", measure)
+    monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenette2-320/val").rglob("*.JPEG")))
+    run = get_profile("imagenette", [TINY])
+    for _ in range(2):
+        table = experiments.stored(evidence_for(run), run.models, run.methods, [0.5])
+        assert len(table) == 5
+        assert set(table.top1) == {100.0}
+    assert len(measured) == 5
+    assert "50% removed by dimap: top-1 100.00 %" in capsys.readouterr().err
+    assert {path.name for path in (home / "results/imagenette").glob("*.jsonl")} == {f"{TINY}.jsonl"}
+    assert experiments.live_one_shot(run) == experiments.live_finetuned(run) == []
+    assert experiments.compare_with_store(run, [], evidence_for(run).store).empty
+    # other images: nothing of it is shown
+    (home / "imagenette2-320/val/n01440764/more.JPEG").write_bytes(b"1")
+    sources.listing_digest.cache_clear()
+    evidence_for(run).measurements(TINY, "dimap", 0.5)
+    assert len(measured) == 6
+
+
+def test_what_takes_days_is_not_begun_in_a_notebook(home, monkeypatch):
+    make_imagenet(home / "imagenet")
+    make_folder(home / "imagenet/train", ImageNetInfo().label_names(), 1, (8, 8))
+    monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenet/val").rglob("*.JPEG")))
+    run = get_profile("imagenet", [TINY])
+    with pytest.raises(LookupError, match=r"accelerate launch data_scripts/finetune\.py swin_tiny.* --ratio 0\.55"):
+        evidence_for(run).measurements(TINY, "dimap", 0.55, run.finetune_steps)
+
+
+def _add(folder, number):
+    profile = get_profile("smoke")
+    right = torch.ones(200, dtype=torch.bool)
+    store = Store(folder)
+    for ratio in range(5):
+        setting = Setting("swin_lite_tiny", "dimap", (10 * number + ratio) / 100)
+        store.add(profile, setting, Measurement(right, right, 1, 1))
+
+
+def test_two_notebooks_may_fill_one_store(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_add, args=(tmp_path, number)) for number in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert len(Store(tmp_path).records) == 10
+
+
+def test_too_little_memory_suggests_a_batch_size():
+    said = "Batches of 64 images do not fit into memory; try batch_size = 32"
+    with pytest.raises(MemoryError, match=said), advise_on_memory(64):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+    with pytest.raises(MemoryError, match="take a smaller model"), advise_on_memory(1):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+    with pytest.raises(RuntimeError, match="something else"), advise_on_memory(64):
+        raise RuntimeError("something else")
+
+
+def test_the_grid_of_real_models_is_small():
+    assert {setting.method for setting in grid.whole(get_profile("imagenette"))} == {
+        "dense", "dimap", "lamp", "uniform", "module-magnitude",
+    }  # fmt: skip
+    assert {setting.training_seed for setting in grid.whole(get_profile("imagenette"))} == {0}
+
+
+def test_weights_of_999_classes_are_refused(home, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    make_hub(home / "hub", [VIT])
+    snapshot = next((home / "hub").rglob("model.safetensors"))
+    snapshot.unlink()
+    save_file(timm.create_model(VIT, num_classes=999).state_dict(), snapshot)
+    make_imagenette(home)
+    with pytest.raises(ValueError, match="does not hold the weights .*1000 classes"):
+        get_profile("imagenette", [VIT]).load(VIT)
+    assert config(VIT).num_classes == 1000
