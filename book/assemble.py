@@ -2,8 +2,8 @@
 
     python book/assemble.py build/executed/lite build/book
 
-Papermill's own cell is hidden from the page, not removed: the reader of a profile other than the
-default must be able to see which one ran. The first page gets the ledger's totals.
+Every page says below its title which profile its numbers come from. Papermill's own cell is hidden from
+the page, not removed. The first page gets the ledger's totals, the page on pretrained weights its estimates.
 """
 
 import shutil
@@ -13,11 +13,15 @@ import nbformat
 import pandas as pd
 import typer
 
+from swinprune_lite.reproduction import estimate
 from swinprune_lite.reproduction.ledger import totals
+from swinprune_lite.reproduction.profiles import get_profile
 from swinprune_lite.reproduction.store import RESULTS
 
 BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"
+PROFILE = "<!-- profile of this page -->"
+ESTIMATES = "<!-- estimates -->"
 
 
 def totals_table() -> str:
@@ -25,6 +29,47 @@ def totals_table() -> str:
     counted = totals(pd.read_csv(RESULTS / "ledger.csv", keep_default_na=False))
     lines = [f"| {verdict} | {count} |" for verdict, count in counted["rows"].items()]
     return "\n".join(["| verdict | rows |", "| --- | ---: |", *lines, f"| **all** | **{counted['rows'].sum()}** |"])
+
+
+def estimates() -> str:
+    """Hours and memory of the profiles with pretrained weights, as Markdown."""
+    measured = estimate.throughput()
+    machines = {"measured speed, here": None, estimate.COLAB.name: estimate.COLAB, estimate.LARGE.name: estimate.LARGE}
+    times = {}
+    for profile in ("imagenette", "imagenet"):
+        for kind in ("evaluation", "fine-tuning"):
+            for name, machine in machines.items():
+                taken = estimate.hours(get_profile(profile), machine)[kind]
+                times[profile, kind, name] = taken.map("{:,.2g}".format if taken.max() < 100 else "{:,.0f}".format)
+    times = pd.DataFrame(times).T.rename_axis(["profile", "hours of", "machine"]).reset_index()
+    batch = get_profile("imagenette").batch_size
+    memory = (estimate.memory(batch) / 1e9).round(1).reset_index()
+    rates = measured["rows"].pivot(index="model", columns="work", values="images_a_second").round(1).reset_index()
+    return (
+        "**All hours and gigabytes here are estimates.** Measured were, on one machine "
+        f"({measured['device']}, torch {measured['torch']}), images a second\n\n{_table(rates)}\n\nand memory, whose "
+        f"extension to batches of {batch} images gives, in gigabytes,\n\n{_table(memory)}\n\n"
+        "For other machines the MACs of all images are divided by the maker's float32 peak, of which "
+        f"{estimate.COLAB.share:.0%} (T4) and {estimate.LARGE.share:.0%} (A100) are assumed to be reached; a training "
+        f"step counts as {estimate.BACKWARD} forward passes. Fetching and decoding images comes on top. Hours for all "
+        f"that tables 1, 3 and 4 show, every method and ratio:\n\n{_table(times)}\n"
+    )
+
+
+def _table(frame: pd.DataFrame) -> str:
+    lines = [" | ".join(map(str, row)) for row in [list(frame.columns), ["---"] * frame.shape[1], *frame.values]]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def note(line: str) -> str:
+    """Where a page's numbers come from."""
+    return f"```{{note}}\n{line} See {{doc}}`/real` for the others.\n```\n"
+
+
+def said_first(notebook: nbformat.NotebookNode) -> str:
+    """The first line that an executed notebook printed: its profile and models."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    return next(output.text for output in outputs if output.get("name") == "stdout").splitlines()[0]
 
 
 def main(executed: Path, output: Path) -> None:
@@ -36,12 +81,19 @@ def main(executed: Path, output: Path) -> None:
     for path in BOOK.iterdir():
         if path.suffix in {".md", ".yml", ".bib"}:
             shutil.copy(path, output)
-    index = output / "index.md"
-    index.write_text(index.read_text().replace(TOTALS, totals_table()))
+    first = said_first(nbformat.read(notebooks[0], as_version=4))
+    insertions = {TOTALS: totals_table(), PROFILE: note(first), ESTIMATES: estimates()}
+    for page in output.glob("*.md"):
+        text = page.read_text()
+        for mark, insertion in insertions.items():
+            text = text.replace(mark, insertion)
+        page.write_text(text)
     shutil.copytree(BOOK / "_static", output / "_static", dirs_exist_ok=True)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
+        title, _, rest = notebook.cells[0].source.partition("\n")
+        notebook.cells[0].source = f"{title}\n\n{note(said_first(notebook))}\n{rest}"
         for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell.metadata.tags.append("hide-cell")

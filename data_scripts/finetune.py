@@ -116,7 +116,7 @@ def main(
     """Prune MODEL, fine-tune it by the paper's recipe with its masks held, and evaluate it."""
     try:
         run = get_profile(profile, [model], seed, data, batch_size)
-        name = f"{run.name}_{run.models[0]}_{method}_{ratio:g}_seed{seed}"
+        name = f"{run.name}_{run.models[0].rpartition('/')[2]}_{method}_{ratio:g}_seed{seed}"
         folder = folder or Path("runs/finetuned") / name
         recipe = replace(PAPER_RECIPE.scaled(run.batch_size / SWIN_BATCH), epochs=epochs)
         accelerator = Accelerator()

@@ -1,8 +1,14 @@
-"""Pretrained weights: timm's models from its hub, fetched once, checked, and put on the device that is there."""
+"""Pretrained weights: timm's models, from its hub or a folder of one's own; fetched once, and checked.
+
+A model is named as timm names it: "swin_tiny_patch4_window7_224.ms_in1k" (architecture and tag),
+"hf-hub:somebody/model", or "local-dir:/folder" with the config.json and model.safetensors that timm's
+`save_for_hf` writes.
+"""
 
 import difflib
 import re
 import textwrap
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +17,8 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
-from timm.models import PretrainedCfg, get_pretrained_cfg
+from timm.models import PretrainedCfg, get_pretrained_cfg, load_model_config_from_hf, parse_model_name
+from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from swinprune_lite.files import sha256
@@ -32,11 +39,15 @@ def config(name: str) -> PretrainedCfg:
     """What timm knows of pretrained weights: where they are, what images they take, how many classes they tell apart.
 
     Args:
-        name: architecture and tag, such as "swin_tiny_patch4_window7_224.ms_in1k".
+        name: see above.
 
     Raises:
-        ValueError: timm does not know the model or the tag, or has no weights for it.
+        ValueError: timm does not know the model or the tag, has no weights for it, or the folder has no configuration.
+        ConnectionError: the configuration is not to be had from the hub.
     """
+    source, place = parse_model_name(name)
+    if source:
+        return _own_config(source, place)
     architecture = name.partition(".")[0]
     if not timm.is_model(architecture):
         known = timm.list_models()
@@ -62,6 +73,14 @@ def weights_file(name: str) -> Path:
         ValueError: an unknown model, or a file in the cache that is damaged.
         ConnectionError: neither in the cache nor to be had from the hub.
     """
+    source, place = parse_model_name(name)
+    if source == "local-dir":
+        found = [Path(place) / file for file in _FILES if (Path(place) / file).is_file()]
+        if not found:
+            raise ValueError(
+                f"{place} holds none of {', '.join(_FILES)}; save the model there with timm's save_for_hf."
+            )
+        return found[0]
     repository, _, revision = (config(name).hf_hub_id or "").partition("@")
     if not repository:
         raise ValueError(f"{name} has no weights on the hub; choose a model that has, see timm.list_pretrained().")
@@ -97,13 +116,32 @@ def load_pretrained(name: str) -> nn.Module:
             "mlp.fc2. Choose a Swin, Swin V2, ViT or DeiT, whose layers are."
         )
     path = weights_file(name)
+    overlay = None if parse_model_name(name)[0] else {"file": str(path)}
     try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay={"file": str(path)}).eval()
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
     except (SafetensorError, RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
         raise ValueError(
             f"{path} does not hold the weights of {name} ({found.num_classes} classes): "
             f"{' '.join(str(error).split())[:200]} Remove the file, so that it is fetched anew."
         ) from error
+
+
+def _own_config(source: str, place: str) -> PretrainedCfg:
+    try:
+        load = load_model_config_from_path if source == "local-dir" else load_model_config_from_hf
+        found, architecture, _ = load(place)
+    except FileNotFoundError as error:
+        if source == "local-dir":
+            raise ValueError(f"{place} has no config.json; save the model there with timm's save_for_hf.") from error
+        raise _unreachable(place, error) from error
+    except OSError as error:
+        raise _unreachable(place, error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The config.json of {place} is not one that timm writes ({error}).") from error
+    known = {field.name for field in fields(PretrainedCfg)}
+    return PretrainedCfg(
+        **{key: value for key, value in found.items() if key in known} | {"architecture": architecture}
+    )
 
 
 @cache

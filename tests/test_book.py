@@ -13,6 +13,9 @@ import pytest
 import yaml
 from playwright.sync_api import sync_playwright
 
+from swinprune_lite.reproduction import estimate
+from swinprune_lite.reproduction.profiles import get_profile
+
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
@@ -50,6 +53,23 @@ def test_first_page_shows_the_totals_of_the_ledger(html):
     for verdict, count in verdicts.value_counts().items():
         assert re.search(rf"{re.escape(verdict)}\s+{count}\b", text), verdict
     assert re.search(r"all\s+315\b", text)
+
+
+def test_every_page_says_which_profile_its_numbers_come_from(html):
+    for page in set(PAGES) - {"bibliography"}:  # which has none
+        text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
+        title, _, below = text.partition("Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base.")
+        assert below, page
+        assert "<!--" not in (html / f"{page}.html").read_text().partition("<main")[2].partition("</main")[0], page
+
+
+def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):
+    text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / "real.html").read_text()))
+    assert "All hours and gigabytes here are estimates." in text
+    times = estimate.hours(get_profile("imagenet"), estimate.COLAB)["fine-tuning"]
+    assert all(f" {value:,.0f} " in text for value in times)
+    measured = estimate.throughput()["rows"].set_index(["model", "work"])
+    assert f" {measured.images_a_second['Swin-T', 'evaluation']:.1f} " in text
 
 
 def test_links_and_images_lead_somewhere(html):

@@ -7,10 +7,13 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+import torch
 import yaml
 
 from swinprune_lite.reproduction import arithmetic, ledger, paper
 from swinprune_lite.reproduction.evidence import Evidence
+from swinprune_lite.reproduction.measure import Measurement
+from swinprune_lite.reproduction.profiles import get_profile
 from swinprune_lite.reproduction.verdicts import (
     AGAINST,
     ARITHMETIC,
@@ -134,3 +137,52 @@ def test_the_written_file_is_the_table(table, tmp_path):
     read = pd.read_csv(tmp_path / "ledger.csv", dtype=str, keep_default_na=False)
     pd.testing.assert_frame_equal(read, table.astype(read.dtypes))
     assert list(read) == ["id", "where", "paper", "ours", "profile", "tolerance", "verdict", "source"]
+
+
+class Paper:
+    """Evidence that says what the paper prints, or something else."""
+
+    def __init__(self, off=0.0):
+        self.profile, self.off = get_profile("imagenet"), off
+        self.table1 = paper.paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
+        self.table3 = paper.paper_table("table3_uniform_vs_dimap").set_index(["model", "ratio_pct"])
+
+    def measurements(self, model, method, ratio):
+        printed = self.table1.loc[(paper.counterpart(model), round(100 * ratio))]
+        return [Measurement(torch.ones(1), torch.ones(1), 0, int(printed.flops_g * 1e9))]
+
+    def accuracy(self, model, method, ratio, steps=0, kind="top1"):
+        if method == "dense":
+            value = self.table1.loc[(paper.counterpart(model), 0), f"{kind}_pct"]
+        else:
+            value = self.table3.loc[(paper.counterpart(model), round(100 * ratio)), f"{method}_top1_pct"]
+        return value + self.off, 0.0, 1
+
+    def gain(self, model, first, second, ratio):
+        row = self.table3.loc[(paper.counterpart(model), round(100 * ratio))]
+        return row.dimap_top1_pct - row.uniform_top1_pct + self.off, 0.0
+
+
+def test_imagenet_decides_what_the_lite_profile_cannot(table):
+    decided = ledger.ledger(EVIDENCE, Paper())
+    before, after = (frame.set_index("id").verdict.str.partition(":")[0] for frame in (table, decided))
+    changed = after[(after != before) & ~after.index.str.contains("flops_drop")]  # of FLOPs rounded to one decimal
+    three = changed[changed.index.str.startswith("table3")]
+    assert set(changed) == {REPRODUCED}
+    assert len(three) >= 35
+    flops = decided[decided.id.str.contains("flops_g") & (decided.profile == "pretrained weights")]
+    assert len(flops) == 18  # nine in table 1, and again in table 2
+    off = ledger.ledger(EVIDENCE, Paper(off=0.3)).set_index("id")
+    wrong = off[off.profile == "ImageNet-1k"].verdict
+    assert set(wrong) <= {CONTRADICTED, ARITHMETIC}
+    assert (off.loc[wrong.index[0]].tolerance, len(wrong) > 35) == ("0.1", True)
+
+
+def test_weights_without_imagenet_decide_the_flops_alone(table):
+    real = Paper()
+    real.profile = get_profile("imagenette", ["swin_tiny_patch4_window7_224.ms_in1k"])
+    decided = ledger.ledger(EVIDENCE, real)
+    changed = decided[decided.verdict != table.verdict]
+    assert set(changed.profile) == {"pretrained weights"}
+    assert changed.id.str.contains("Swin-T").all()
+    assert changed.id.str.contains("flops").all()

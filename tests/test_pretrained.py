@@ -1,6 +1,7 @@
 """Weights from timm's hub: the right ones, or one clear sentence."""
 
 import hashlib
+import os
 
 import pytest
 import timm
@@ -9,6 +10,7 @@ from huggingface_hub import constants
 from outside import BODY, run
 from safetensors.torch import save_file
 from stubs import REVISION, make_hub
+from timm.models._hub import save_for_hf
 
 from swinprune_lite import pretrained
 from swinprune_lite.pretrained import PAPER_MODELS, config, load_pretrained, weights_file
@@ -115,3 +117,40 @@ def test_fetch_weights_command(tmp_path, capsys, monkeypatch):
     said = call()
     assert said.code == 1
     assert said.error == f"{pretrained.PAPER_MODELS[0]} is not to be had."
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A model with two classes of one's own, as timm saves it."""
+    model = timm.create_model(SMALLEST.partition(".")[0], num_classes=2)
+    save_for_hf(model, tmp_path / "own", model_args={"num_classes": 2}, safe_serialization=True)
+    return tmp_path / "own", model
+
+
+def test_a_model_of_one_s_own(own):
+    folder, model = own
+    name = f"local-dir:{folder}"
+    assert config(name).num_classes == 2
+    assert weights_file(name) == folder / "model.safetensors"
+    loaded = load_pretrained(name)
+    assert all(torch.equal(tensor, loaded.state_dict()[key]) for key, tensor in model.state_dict().items())
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match="holds none of model.safetensors"):
+        load_pretrained(name)
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match=r"has no config\.json; save the model there"):
+        config(name)
+
+
+def test_a_pickle_with_code_in_place_of_weights_does_not_run(own):
+    folder, _ = own
+
+    class Code:
+        def __reduce__(self):
+            return os.system, (f"touch {folder / 'ran'}",)
+
+    (folder / "model.safetensors").unlink()
+    torch.save({"head.weight": Code()}, folder / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="does not hold the weights"):
+        load_pretrained(f"local-dir:{folder}")
+    assert not (folder / "ran").exists()

@@ -225,7 +225,7 @@ def _drawing(ledger, numbers: list[float]) -> Found:
 def _no_acceleration(ledger, numbers: list[float]) -> Found:
     said, rows, device = _times(ledger)
     faster = bool((rows["masked low"] > 1.1).any())
-    verdict = f"{UNDECIDED}: needs a GPU" if device.startswith("CPU") else CONTRADICTED if faster else WITHIN
+    verdict = f"{UNDECIDED}: needs a GPU" if device.lower().startswith("cpu") else CONTRADICTED if faster else WITHIN
     return Found(said, "timing", "1.1x", verdict, "figure4_acceleration")
 
 

@@ -1,7 +1,8 @@
 """The ledger: one row for every number and every claim of the paper, with what became of it here.
 
 Nothing in it is typed: a verdict follows from the paper's number (`shipped/paper/`), ours (architecture
-counts, or measurements from the results store) and a tolerance.
+counts, or measurements from the results store) and a tolerance. What needs the ImageNet weights, or ImageNet
+as well, is decided where the reader's profile has them.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from swinprune_lite.reproduction import counts
 from swinprune_lite.reproduction.arithmetic import Cell, cells, checks, decimals, difference_checks, suspects
 from swinprune_lite.reproduction.claims import claims
 from swinprune_lite.reproduction.evidence import Evidence
-from swinprune_lite.reproduction.paper import paper_table
+from swinprune_lite.reproduction.paper import counterpart, paper_table
+from swinprune_lite.reproduction.sources import TOLERANCE
 from swinprune_lite.reproduction.verdicts import (
     ARITHMETIC,
     CONTRADICTED,
@@ -53,9 +55,13 @@ class Row:
 class Ledger:
     """Evidence for every cell, computed once."""
 
-    def __init__(self, evidence: Evidence | None = None) -> None:
+    def __init__(self, evidence: Evidence | None = None, real: Evidence | None = None) -> None:
         self.evidence = evidence or Evidence()
         self.steps = self.evidence.profile.finetune_steps
+        self.real = real
+        models = real.profile.models if real else ()
+        self.weights = {counterpart(model): model for model in models}
+        self.imagenet = self.weights if real and real.profile.name == "imagenet" else {}
 
     @cached_property
     def left(self) -> pd.DataFrame:
@@ -99,16 +105,21 @@ def _table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
         verdict, tolerance = compare(cell.printed, ours)
         return Found(f"{ours:.3f}", "architecture", tolerance, verdict, "figure3_modules")
     if cell.column in ("flops_g", "flops_drop_pct"):
-        return _flops(cell, row, left)
+        return _flops(ledger, cell, row, left)
     return _accuracy_of_table1(ledger, cell, row)
 
 
-def _flops(cell: Cell, row: pd.Series, left: pd.Series) -> Found:
+def _flops(ledger: Ledger, cell: Cell, row: pd.Series, left: pd.Series) -> Found:
     """MACs depend on which layers lose the weights, so without the weights only their range is known."""
     source = "table1_pruned_swin"
     if row.variant == "dense":
         verdict, tolerance = compare(cell.printed, left.dense_macs / 1e9)
         return Found(f"{left.dense_macs / 1e9:.3f}", "architecture", tolerance, verdict, source)
+    if row.model in ledger.weights:
+        (found,) = ledger.real.measurements(ledger.weights[row.model], "dimap", row.nominal_ratio_pct / 100)
+        ours = found.macs / 1e9 if cell.column == "flops_g" else 100 * (1 - found.macs / left.dense_macs)
+        verdict, tolerance = compare(cell.printed, ours)
+        return Found(f"{ours:.3f}", "pretrained weights", tolerance, verdict, source)
     ends = [left[f"{end}_macs"] for end in ("least", "most", "alike")]
     if cell.column == "flops_g":
         low, high, alike = (macs / 1e9 for macs in ends)
@@ -124,6 +135,8 @@ def _accuracy_of_table1(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     model, kind, source = LITE[row.model], cell.column.split("_")[0], "table1_pruned_swin"
     method, steps = ("dense", 0) if row.variant == "dense" else ("dimap", ledger.steps)
     ratio = row.nominal_ratio_pct / 100
+    if row.model in ledger.imagenet and method == "dense":
+        return _on_imagenet(ledger, cell, row.model, method, 0.0, kind, source)
     if cell.column.endswith("_drop_pct"):
         drop = ledger.evidence.drop(model, method, ratio, steps, kind)
         return lite_difference(row[cell.column], *drop, source)
@@ -135,6 +148,17 @@ def _absolute(cell: Cell, mean: float, half: float, source: str) -> Found:
     """A lite accuracy beside an ImageNet accuracy: shown, never compared; only what is outside 0 to 100 is refused."""
     verdict = NEEDS_IMAGENET if 0 <= float(cell.printed) <= 100 else CONTRADICTED
     return Found(f"{mean:.2f} ± {half:.2f}", "lite", "", verdict, source)
+
+
+def _on_imagenet(ledger: Ledger, cell: Cell, model: str, method: str, ratio: float, kind: str, source: str) -> Found:
+    """A one-shot accuracy, or the gain of DIMAP over uniform pruning, measured as the paper did."""
+    ours = ledger.imagenet[model]
+    if method == "printed":  # the column of gains
+        value = ledger.real.gain(ours, "dimap", "uniform", ratio)[0]
+    else:
+        value = ledger.real.accuracy(ours, method, ratio, kind=kind)[0]
+    verdict, tolerance = compare(cell.printed, value, slack=TOLERANCE)
+    return Found(f"{value:.2f}", "ImageNet-1k", tolerance, verdict, source)
 
 
 def _table2(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
@@ -155,6 +179,8 @@ def _table2(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
 
 def _table3(ledger: Ledger, cell: Cell, row: pd.Series) -> Found:
     model, ratio, source = LITE[row.model], row.ratio_pct / 100, "table3_uniform_vs_dimap"
+    if row.model in ledger.imagenet:
+        return _on_imagenet(ledger, cell, row.model, cell.column.split("_")[0], ratio, "top1", source)
     if cell.column == "printed_gain_pct":
         gain = ledger.evidence.gain(model, "dimap", "uniform", ratio)
         return lite_difference(float(cell.printed), *gain, source)
@@ -205,13 +231,18 @@ def _where(cell: Cell) -> str:
     return f"{name}, {row or number}, {cell.column}"
 
 
-def ledger(evidence: Evidence | None = None) -> pd.DataFrame:
+def ledger(evidence: Evidence | None = None, real: Evidence | None = None) -> pd.DataFrame:
     """The whole ledger: 315 rows with columns id, where, paper, ours, profile, tolerance, verdict, source.
+
+    Args:
+        evidence: of the lite models; None: the shipped store.
+        real: of the paper's models with their weights, for the rows that need these: MACs, and in the imagenet
+            profile the accuracies without fine-tuning; None: those rows stay undecided.
 
     Raises:
         LookupError: a measurement is not in the results store.
     """
-    return pd.DataFrame(map(asdict, Ledger(evidence).rows()))
+    return pd.DataFrame(map(asdict, Ledger(evidence, real).rows()))
 
 
 def totals(table: pd.DataFrame) -> pd.DataFrame:

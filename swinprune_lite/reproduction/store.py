@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import platform
+import re
 import tokenize
 import zlib
 from dataclasses import asdict
@@ -91,7 +92,7 @@ class Store:
                 "seconds": round(found.seconds, 1),
             },
         }
-        path = self.folder / f"{setting.model}.jsonl"
+        path = self.folder / f"{re.sub('[^A-Za-z0-9_.-]+', '_', setting.model)}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.parent / f".{path.name}.lock"):  # two notebooks may fill one store
             self.records |= _records(path)

@@ -31,7 +31,7 @@ LINE = "#555555"  # of references: dense accuracy, stage boundaries, thresholds
 
 def short_name(model: str) -> str:
     """What a figure calls a model: a lite model by its own name, the paper's by the paper's."""
-    return model if model in LITE_COUNTERPARTS else counterpart(model)
+    return model if model in LITE_COUNTERPARTS else counterpart(model).rpartition("/")[2]
 
 
 def set_style() -> None:

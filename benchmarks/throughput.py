@@ -1,0 +1,97 @@
+"""Images a second and memory of the paper's Swins, for evaluation and for fine-tuning, on this machine.
+
+    python benchmarks/throughput.py            # prints
+    python benchmarks/throughput.py --keep     # and keeps them in results/, for the estimates in the book
+
+Each case runs in a process of its own, so that its peak memory is its own; memory for an image is the
+difference between two batch sizes.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import timm
+import torch
+import typer
+
+from swinprune_lite.files import atomic
+from swinprune_lite.reproduction.estimate import THROUGHPUT
+from swinprune_lite.reproduction.paper import TIMM_NAMES
+from swinprune_lite.reproduction.store import device_name
+
+BATCHES = (4, 12)
+REPEATS = 3
+
+
+def case(architecture: str, training: bool, batch: int) -> dict[str, float]:
+    """Seconds of one batch (median) and peak memory in bytes; runs in a process of its own."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = timm.create_model(architecture).to(device).train(training)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-5)
+    images = torch.randn(batch, 3, 224, 224, device=device)
+    seconds = []
+    for _ in range(1 + REPEATS):
+        start = time.perf_counter()
+        with torch.set_grad_enabled(training):
+            loss = model(images).square().mean()
+        if training:
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        loss.item()
+        seconds.append(time.perf_counter() - start)
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else 1024 * _peak_kilobytes()
+    return {"seconds": sorted(seconds[1:])[REPEATS // 2], "bytes": peak}
+
+
+def _peak_kilobytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def measure() -> dict:
+    """One row a model and kind of work, with where and when it was measured."""
+    rows = []
+    for model, architecture in TIMM_NAMES.items():
+        for training in (False, True):
+            few, many = (json.loads(_alone(architecture, training, batch)) for batch in BATCHES)
+            each = (many["bytes"] - few["bytes"]) / (BATCHES[1] - BATCHES[0])
+            rows.append({
+                "model": model,
+                "work": "fine-tuning" if training else "evaluation",
+                "images_a_second": BATCHES[1] / many["seconds"],
+                "bytes_an_image": each,
+                "bytes_beside": few["bytes"] - BATCHES[0] * each,
+            })  # fmt: skip
+            print("  ".join(f"{key} {value:,.1f}" if key != "model" and key != "work" else value
+                            for key, value in rows[-1].items()))  # fmt: skip
+    device = device_name("cuda" if torch.cuda.is_available() else "cpu")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"device": device, "torch": torch.__version__, "timm": timm.__version__, "date": date, "rows": rows}
+
+
+def _alone(*arguments: object) -> str:
+    command = [sys.executable, __file__, "--case", json.dumps(arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def main(
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result for the book.")] = False,
+    one: Annotated[str, typer.Option("--case", hidden=True)] = "",
+) -> None:
+    """Measure and print."""
+    if one:
+        print(json.dumps(case(*json.loads(one))))
+        return
+    found = measure()
+    if keep:
+        with atomic(THROUGHPUT) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)

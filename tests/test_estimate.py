@@ -1,0 +1,38 @@
+"""Estimates: what a profile needs is counted, what a machine does with it is divided."""
+
+import pytest
+
+from swinprune_lite.reproduction import estimate, grid
+from swinprune_lite.reproduction.counts import whole
+from swinprune_lite.reproduction.profiles import get_profile
+
+
+def test_work_counts_every_measurement_of_the_grid():
+    profile = get_profile("imagenette")
+    needed = estimate.work(profile)
+    assert list(needed.index) == ["Swin-T", "Swin-S", "Swin-B"]
+    assert needed.measurements.sum() == len(grid.whole(profile))
+    assert (needed.evaluated == 3925 * needed.measurements).all()
+    tuned = sum(setting.steps > 0 for setting in grid.whole(profile))
+    assert needed.trained.sum() == tuned * profile.finetune_steps * profile.batch_size
+    epochs = estimate.work(get_profile("imagenet")).trained / needed["fine-tunings"]
+    assert set(epochs) == {30 * 1_281_167}
+
+
+def test_hours_by_hand():
+    profile = get_profile("imagenette")
+    machine = estimate.Machine("slow", peak=1e12, share=0.5, memory=1e9)
+    found, needed = estimate.hours(profile, machine), estimate.work(profile)
+    macs = whole("swin_tiny_patch4_window7_224", 224).macs
+    assert found.evaluation["Swin-T"] == pytest.approx(needed.evaluated["Swin-T"] * macs / 0.5e12 / 3600)
+    assert found["fine-tuning"]["Swin-T"] == pytest.approx(3 * needed.trained["Swin-T"] * macs / 0.5e12 / 3600)
+    rates = estimate.throughput()["rows"].set_index(["model", "work"]).images_a_second
+    expected = needed.evaluated["Swin-B"] / rates["Swin-B", "evaluation"] / 3600
+    assert estimate.hours(profile).evaluation["Swin-B"] == pytest.approx(expected)
+
+
+def test_what_fits_a_free_gpu():
+    batch = get_profile("imagenette").batch_size
+    assert estimate.memory(batch).loc["Swin-B", "fine-tuning"] < estimate.COLAB.memory
+    few, many = (estimate.memory(size) for size in (8, 16))
+    assert (many > few).all().all()
