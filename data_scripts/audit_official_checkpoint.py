@@ -1,7 +1,7 @@
 """Say how a Swin checkpoint was pruned: sparsity, thresholds, parameters and MACs beside table 1, and the method.
 
     python data_scripts/audit_official_checkpoint.py swin_tiny_dimap3.pth
-    python data_scripts/audit_official_checkpoint.py swin_tiny_dimap3.pth --csv runs/audit
+    python data_scripts/audit_official_checkpoint.py swin_tiny_dimap3.pth --dense swin_tiny_patch4_window7_224.pth
 
 The checkpoint is in the naming of Swin's repository (or timm's). It is read without running anything in it.
 """
@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.table import Table
 
 from swinprune_lite.files import atomic, sha256
-from swinprune_lite.reproduction import audit
+from swinprune_lite.reproduction import audit, checkpoints
 
 APPROXIMATE = (
-    "Scores and thresholds are exact for weights that were not fine-tuned after pruning, and approximate for others."
+    "Scores and thresholds are exact for weights that were not fine-tuned after pruning, and approximate for others, "
+    "for which 'none' is no evidence against any method; there --dense decides."
 )
 
 
@@ -43,11 +44,12 @@ def _text(value: object) -> str:
 
 def main(
     checkpoint: Annotated[Path, typer.Argument(help="A .pth of Swin's repository, or .safetensors.")],
+    dense: Annotated[Path | None, typer.Option(help="The weights before pruning: they decide the method.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Also write the tables into this folder.")] = None,
 ) -> None:
-    """Audit CHECKPOINT."""
+    """Audit CHECKPOINT: how sparse it is, and where; what that costs; and which way of choosing weights it shows."""
     try:
-        name, model = audit.load(checkpoint)
+        name, model = checkpoints.load(checkpoint)
         layers = audit.layer_table(model)
         tables = {
             "table1": audit.against_table1(name, model, layers),
@@ -63,6 +65,9 @@ def main(
         short = layers.set_index("block " + layers.block.astype(str) + " " + layers.layer)
         show(console, "Layers", short[["weights", "zeros", "sparsity", "magnitude", "threshold"]])
         console.print(f"Looks like: {audit.verdict(layers)}.\n{APPROXIMATE}")
+        if dense:
+            tables["against_dense"] = audit.against_dense(model, checkpoints.load(dense)[1]).to_frame()
+            show(console, f"Weights treated as the method does on {dense.name}", tables["against_dense"])
         for file, table in tables.items() if csv else ():
             with atomic(csv / f"{file}.csv") as temporary:
                 table.to_csv(temporary)

@@ -15,7 +15,7 @@ from yacs.config import CfgNode
 
 import swinprune_lite as sp
 from swinprune_lite.finetune import Recipe, finetune
-from swinprune_lite.reproduction import audit
+from swinprune_lite.reproduction import audit, checkpoints
 
 SMALL = {"embed_dim": 16, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8), "num_classes": 7}
 METHODS = ("dimap", "lamp", "uniform", "global", "module-magnitude")
@@ -67,7 +67,7 @@ def checkpoint(tmp_path):
 
 def test_what_is_read_is_what_was_saved(checkpoint):
     path, model, masks, dense = checkpoint
-    name, loaded = audit.load(path)
+    name, loaded = checkpoints.load(path)
     assert name == ""
     state = model.state_dict()
     assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
@@ -116,7 +116,7 @@ def test_a_swin_t_beside_table_1(tmp_path, capsys, monkeypatch):
     model = swin()
     pruned(model, "dimap")
     torch.save({"model": original_naming(model)}, tmp_path / "t.pth")
-    name, loaded = audit.load(tmp_path / "t.pth")
+    name, loaded = checkpoints.load(tmp_path / "t.pth")
     assert name == "Swin-T"
     found = audit.against_table1(name, loaded, audit.layer_table(loaded))
     left = sp.cost(model)
@@ -142,9 +142,9 @@ def test_weights_alone_and_safetensors_are_read_too(checkpoint, tmp_path):
     torch.save(state, tmp_path / "alone.pth")
     save_file({key: tensor.contiguous() for key, tensor in state.items()}, tmp_path / "w.safetensors")
     save_file(dict(model.state_dict()), tmp_path / "timm.safetensors")
-    zeros = audit.layer_table(audit.load(path)[1]).zeros
+    zeros = audit.layer_table(checkpoints.load(path)[1]).zeros
     for other in ("alone.pth", "w.safetensors", "timm.safetensors"):
-        assert audit.layer_table(audit.load(tmp_path / other)[1]).zeros.equals(zeros)
+        assert audit.layer_table(checkpoints.load(tmp_path / other)[1]).zeros.equals(zeros)
 
 
 def test_a_training_checkpoint_with_swin_s_configuration_is_read_without_its_code(checkpoint, tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_training_checkpoint_with_swin_s_configuration_is_read_without_its_cod
     config.freeze()
     torch.save({"model": original_naming(model), "config": config, "epoch": 29}, tmp_path / "config.pth")
     monkeypatch.setitem(sys.modules, "yacs.config", None)  # it cannot be imported
-    layers = audit.layer_table(audit.load(tmp_path / "config.pth")[1])
+    layers = audit.layer_table(checkpoints.load(tmp_path / "config.pth")[1])
     assert audit.verdict(layers) == "dimap"
 
 
@@ -218,4 +218,63 @@ def test_damaged_checkpoints_get_one_sentence_and_run_nothing(kind, said, checkp
 def test_no_file(tmp_path):
     for path in (tmp_path, tmp_path / "none.pth"):
         with pytest.raises(FileNotFoundError, match="There is no file"):
-            audit.load(path)
+            checkpoints.load(path)
+
+
+@pytest.mark.parametrize("content", [[1, 2], 3, "text", torch.ones(3), {1: torch.ones(2)}, None])
+def test_a_file_that_holds_something_else(content, tmp_path, capsys, monkeypatch):
+    torch.save(content, tmp_path / "other.pth")
+    answer = run(capsys, monkeypatch, "audit_official_checkpoint.py", tmp_path / "other.pth")
+    assert answer.code == 1
+    assert "holds no weights of a Swin" in answer.error
+
+
+def test_a_checkpoint_without_its_classifier(checkpoint, tmp_path):
+    state = {key: value for key, value in original_naming(checkpoint[1]).items() if not key.startswith("head.")}
+    torch.save({"model": state}, tmp_path / "headless.pth")
+    with pytest.raises(ValueError, match=r"neither head\.weight nor head\.fc\.weight"):
+        checkpoints.load(tmp_path / "headless.pth")
+
+
+def test_other_windows_are_not_the_paper_s_model(tmp_path):
+    model = timm.create_model("swin_tiny_patch4_window7_224", window_size=12, img_size=384)
+    torch.save({"model": original_naming(model)}, tmp_path / "wide.pth")
+    assert checkpoints.load(tmp_path / "wide.pth")[0] == ""
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("ratio", [0.15, 0.55])
+def test_shares_tell_modules_from_the_whole_model_exactly(method, ratio):
+    model = swin(**SMALL)
+    pruned(model, method, ratio)
+    layers = audit.layer_table(model)
+    assert audit.equal_shares(layers) == (method == "uniform")
+    modules = layers.groupby("module")[["zeros", "weights"]].sum()
+    assert audit.equal_shares(modules) == (method in ("uniform", "dimap", "module-magnitude"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_dense_weights_tell_the_method_however_far_the_survivors_moved(method):
+    dense, model = swin(**SMALL), swin(**SMALL)
+    masks = pruned(model, method)
+    for name, mask in masks.items():
+        weight = model.get_parameter(name).data
+        weight.add_(weight.std() * torch.randn(weight.shape) * mask)
+    agree = audit.against_dense(model, dense)
+    assert agree.idxmax() == method
+    assert agree[method] > 0.999
+    assert agree.drop(method).max() < 0.99
+    with pytest.raises(ValueError, match="another architecture"):
+        audit.against_dense(model, sp.create_lite("swin_lite_tiny"))
+
+
+def test_the_command_with_the_dense_weights(checkpoint, tmp_path, capsys, monkeypatch):
+    torch.save({"model": original_naming(swin(**SMALL))}, tmp_path / "dense.pth")
+    said = run(capsys, monkeypatch, "audit_official_checkpoint.py", checkpoint[0], "--dense", tmp_path / "dense.pth")
+    assert re.search(r"dimap\W+1\b", said.out)
+
+
+def test_a_model_trained_on_several_gpus(checkpoint, tmp_path):
+    state = {f"module.{key}": value for key, value in original_naming(checkpoint[1]).items()}
+    torch.save({"model": state}, tmp_path / "several.pth")
+    assert audit.verdict(audit.layer_table(checkpoints.load(tmp_path / "several.pth")[1])) == "dimap"
