@@ -44,7 +44,7 @@ def estimates() -> str:
     times = pd.DataFrame(times).T.rename_axis(["profile", "hours of", "machine"]).reset_index()
     batch = get_profile("imagenette").batch_size
     memory = (estimate.memory(batch) / 1e9).round(1).reset_index()
-    rates = measured["rows"].pivot(index="model", columns="work", values="images_a_second").round(1).reset_index()
+    rates = estimate.by_model(measured["rows"], "images_a_second").round(1).reset_index()
     return (
         "**All hours and gigabytes here are estimates.** Measured were, on one machine "
         f"({measured['device']}, torch {measured['torch']}), images a second\n\n{_table(rates)}\n\nand memory, whose "
@@ -63,7 +63,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 def note(line: str) -> str:
     """Where a page's numbers come from."""
-    return f"```{{note}}\n{line} See {{doc}}`/real` for the others.\n```\n"
+    return f"```{{admonition}} Numbers on this page\n:class: note\n{line} For the others see {{doc}}`/real`.\n```\n"
 
 
 def said_first(notebook: nbformat.NotebookNode) -> str:

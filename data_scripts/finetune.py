@@ -124,6 +124,7 @@ def main(
         if accelerator.is_main_process:
             top1 = keep(run, method, ratio, recipe, folder, tuned, losses)
             print(f"{name}: top-1 {top1:.2f} %, loss {losses[0]:.4f} to {losses[-1]:.4f}; in {folder}")
+        accelerator.wait_for_everyone()
         accelerator.end_training()
     except (ValueError, OSError, LookupError, MemoryError, FloatingPointError) as error:
         sys.exit(str(error))

@@ -90,6 +90,9 @@ def hours(profile: Profile, machine: Machine | None = None) -> pd.DataFrame:
 def memory(batch: int) -> pd.DataFrame:
     """Bytes that evaluation and fine-tuning take with batches of so many images, by model; measured and extended."""
     rows = throughput()["rows"]
-    return rows.assign(bytes=rows.bytes_beside + batch * rows.bytes_an_image).pivot(
-        index="model", columns="work", values="bytes"
-    )
+    return by_model(rows.assign(bytes=rows.bytes_beside + batch * rows.bytes_an_image), "bytes")
+
+
+def by_model(rows: pd.DataFrame, values: str) -> pd.DataFrame:
+    """A column of `throughput`'s rows with a row a model, in the paper's order, and a column a kind of work."""
+    return rows.pivot(index="model", columns="work", values=values).reindex(rows.model.unique())

@@ -86,7 +86,7 @@ class Evidence:
                 f"--method {setting.method} --ratio {setting.ratio}', then run this notebook again. For what needs no "
                 "fine-tuning, table 3 has all one-shot results."
             )
-        with advise_on_memory(self.profile.source.batch_size):
+        with advise_on_memory(self.profile.batch_size if setting.steps else self.profile.source.batch_size):
             found = measure(self.profile, setting)
         self.store.add(self.profile, setting, found)
         top1 = 100 * found.top1.double().mean()
