@@ -20,7 +20,7 @@ import pandas as pd
 import timm
 import torch
 import typer
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 
@@ -31,6 +31,7 @@ from swinprune_lite.finetune import PAPER_RECIPE, Recipe, finetune
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
 from swinprune_lite.memory import advise_on_memory
+from swinprune_lite.pretrained import best_device
 from swinprune_lite.reproduction.grid import replicate
 from swinprune_lite.reproduction.measure import Measurement
 from swinprune_lite.reproduction.profiles import SWIN_BATCH, Profile, get_profile
@@ -86,6 +87,7 @@ def keep(
         "ratio": ratio,
         "seed": run.seed,
         "batch_size": run.batch_size,
+        "processes": PartialState().num_processes,
         "recipe": {key: str(value) for key, value in asdict(recipe).items()},
         "top1": top1,
         "top5": top5,
@@ -94,7 +96,7 @@ def keep(
         "macs": left.nonzero_macs,
         "digests": run.digests(name, 0, training=True) | {"model": sha256(folder / "model.safetensors")},
         "versions": {"python": sys.version.split()[0], "torch": torch.__version__, "timm": timm.__version__},
-        "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
+        "device": device_name(best_device()),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with atomic(folder / "card.json") as temporary:
@@ -119,7 +121,7 @@ def main(
         name = f"{run.name}_{run.models[0].rpartition('/')[2]}_{method}_{ratio:g}_seed{seed}"
         folder = folder or Path("runs/finetuned") / name
         recipe = replace(PAPER_RECIPE.scaled(run.batch_size / SWIN_BATCH), epochs=epochs)
-        accelerator = Accelerator()
+        accelerator = Accelerator(cpu=best_device() == "cpu")
         tuned, losses = train(run, method, ratio, recipe, folder, accelerator)
         if accelerator.is_main_process:
             top1 = keep(run, method, ratio, recipe, folder, tuned, losses)

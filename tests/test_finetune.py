@@ -1,5 +1,6 @@
 """Fine-tuning by the paper's recipe: its schedule, its processes, and what a kill leaves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,20 @@ def test_killed_three_times_and_resumed_to_the_same_losses(tmp_path):
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
     zeros = sum(int((tensor == 0).sum()) for key, tensor in weights[0].items() if "qkv.weight" in key)
     assert zeros == round(0.55 * sum(t.numel() for key, t in weights[0].items() if "qkv.weight" in key))
+
+
+def test_the_command_shares_the_batch_among_its_processes(tmp_path):
+    make_hub(tmp_path / "hub", [VIT])
+    make_folder(tmp_path / "data" / "train", CLASSES, 1)
+    make_folder(tmp_path / "data" / "val", CLASSES, 1)
+    arguments = (ROOT / "data_scripts/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
+                 "--epochs", 1, "--batch-size", 4, "--folder", tmp_path / "out")  # fmt: skip
+    environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
+    code, said, error = finish(run(*arguments, processes=2, **environment))
+    assert code == 0, error
+    assert said.count("top-1") == 1
+    assert json.loads((tmp_path / "out/card.json").read_text())["processes"] == 2
+    assert len(pd.read_csv(tmp_path / "out/losses.csv")) == 2
 
 
 @pytest.fixture
