@@ -51,8 +51,8 @@ def estimates() -> str:
         f"extension to batches of {batch} images gives, in gigabytes,\n\n{_table(memory)}\n\n"
         "For other machines the MACs of all images are divided by the maker's float32 peak, of which "
         f"{estimate.COLAB.share:.0%} (T4) and {estimate.LARGE.share:.0%} (A100) are assumed to be reached; a training "
-        f"step counts as {estimate.BACKWARD} forward passes. Fetching and decoding images comes on top. Hours for all "
-        f"that tables 1, 3 and 4 show, every method and ratio:\n\n{_table(times)}\n"
+        f"step counts as {estimate.BACKWARD} forward passes. Fetching and decoding images comes on top. Hours for the "
+        f"profile's whole grid, which tables 1, 3 and 4 show most of:\n\n{_table(times)}\n"
     )
 
 

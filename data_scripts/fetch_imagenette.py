@@ -53,7 +53,8 @@ def check(folder: Path, size: str) -> str:
     """As `count`, of Imagenette of a size in a folder, else of any that is there."""
     imagenette_source(size)
     target = folder / IMAGENETTE_SIZES[size]
-    place = target if target.exists() else find_imagenette(folder)
+    itself = folder if (folder / "val").is_dir() else None
+    place = target if target.exists() else find_imagenette(folder) or itself
     if place is None:
         raise FileNotFoundError(f"There is no Imagenette in {folder}; run this without --check to fetch it.")
     return count(place)

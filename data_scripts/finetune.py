@@ -3,16 +3,17 @@
     python data_scripts/finetune.py swin_lite_tiny --profile lite --epochs 2
     accelerate launch data_scripts/finetune.py swin_tiny_patch4_window7_224.ms_in1k --profile imagenet --ratio 0.55
 
-Under `accelerate launch` the processes share the batch, so that their number changes nothing but the time.
-Started again after a kill, it goes on from the last whole epoch, to the same losses. What it leaves in its
-folder: state.pt (of the last epoch), losses.csv (of every step), model.safetensors (the pruned weights are
-zeros) and card.json (recipe, seeds, versions, digests, accuracy).
+Under `accelerate launch` the processes share the batch; the folder of the outcome must be one that all of them
+see. Started again after a kill, it goes on from the last whole epoch, to the same losses. What it leaves in its
+folder: run.json (what is run on what), state.pt (of the last epoch), losses.csv (of every step),
+model.safetensors (the pruned weights are zeros) and card.json (recipe, seeds, versions, digests, accuracy).
 """
 
 import json
 import sys
+import time
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ import pandas as pd
 import timm
 import torch
 import typer
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator, InitProcessGroupKwargs, PartialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 
@@ -37,6 +38,39 @@ from swinprune_lite.reproduction.measure import Measurement
 from swinprune_lite.reproduction.profiles import SWIN_BATCH, Profile, get_profile
 from swinprune_lite.reproduction.store import Store, device_name
 
+STARTED = time.perf_counter()
+HOURS = 12  # that other processes wait for the main one, which evaluates at the end
+
+
+def prepare(folder: Path, about: dict, accelerator: Accelerator) -> None:
+    """Make the folder ready to begin a run or to go on with it.
+
+    Raises:
+        ValueError: another run's folder, a damaged state, or a state that not every process sees.
+    """
+    state, described = folder / "state.pt", folder / "run.json"
+    if accelerator.is_main_process:
+        known = json.loads(described.read_text()) if described.is_file() else about
+        if differing := [f"{key} {known.get(key)} there and {here} here" for key, here in about.items()
+                         if known.get(key) != here]:  # fmt: skip
+            raise ValueError(f"{folder} belongs to another run: {'; '.join(differing)}. Give another --folder.")
+        for left_over in folder.glob(".*.*.*"):  # of a process that was killed while it wrote
+            left_over.unlink()
+        if state.exists():
+            try:
+                torch.load(state, map_location="cpu", weights_only=True)["identity"].items()
+            except Exception as error:  # a damaged file can raise almost anything
+                reason = " ".join(str(error).split())[:100]
+                raise ValueError(
+                    f"{state} is no checkpoint of a fine-tuning ({reason}); it was not used. Remove it to begin anew."
+                ) from error
+        with atomic(described) as temporary:
+            temporary.write_text(json.dumps(about, indent=1) + "\n")
+    accelerator.wait_for_everyone()
+    size = torch.tensor([state.stat().st_size if state.exists() else 0], device=accelerator.device)
+    if len(set(accelerator.gather(size).tolist())) > 1:
+        raise ValueError(f"Not every process sees the same {state}; give a --folder that all of them share.")
+
 
 def train(
     run: Profile, method: str, ratio: float, recipe: Recipe, folder: Path, accelerator: Accelerator
@@ -48,9 +82,13 @@ def train(
             f"even parts; give a --batch-size that {2 * accelerator.num_processes} divides."
         )
     run.test_batches()  # images that are not there are better missed now than after days
+    about = {"profile": run.name, "model": run.models[0], "method": method, "ratio": ratio, "seed": run.seed}
+    about |= {"precision": accelerator.mixed_precision} | run.digests(run.models[0], 0, training=True)
+    prepare(folder, about, accelerator)
     steps = None if run.finetunes_in_notebooks else run.finetune_steps
     batches = run.training_batches(run.seed, steps and steps * accelerator.num_processes, accelerator.num_processes)
-    model = run.load(run.models[0])
+    with accelerator.main_process_first():  # which evaluates the dense model where the profile asks for that
+        model = run.load(run.models[0])
     apply_masks(model, make_masks(model, ratio, method, run.seed))
     columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()]
     with Progress(*columns, disable=not accelerator.is_main_process) as progress:
@@ -68,11 +106,13 @@ def keep(
     run: Profile, method: str, ratio: float, recipe: Recipe, folder: Path, model: torch.nn.Module, losses: list[float]
 ) -> float:
     """Evaluate and write what was found, also for the notebooks if the recipe is theirs; the top-1 in percent."""
-    with advise_on_memory(run.batch_size):
-        rank = ranks(model, run.test_batches())
+    test = run.test_batches()
+    with advise_on_memory(test.batch_size):
+        rank = ranks(model, test)
     left = cost(model.cpu())
     name = run.models[0]
-    found = Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs)
+    seconds = time.perf_counter() - STARTED
+    found = Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, seconds)
     if not run.shipped and recipe == run.recipe:
         Store(run.results).add(run, replicate(run, name, run.seed, method, ratio, run.finetune_steps), found)
     with atomic(folder / "losses.csv") as temporary:
@@ -121,7 +161,10 @@ def main(
         name = f"{run.name}_{run.models[0].rpartition('/')[2]}_{method}_{ratio:g}_seed{seed}"
         folder = folder or Path("runs/finetuned") / name
         recipe = replace(PAPER_RECIPE.scaled(run.batch_size / SWIN_BATCH), epochs=epochs)
-        accelerator = Accelerator(cpu=best_device() == "cpu")
+        if not run.shipped:
+            run = replace(run, source=replace(run.source, device=best_device()))
+        patience = InitProcessGroupKwargs(timeout=timedelta(hours=HOURS))
+        accelerator = Accelerator(cpu=best_device() == "cpu", kwargs_handlers=[patience])
         tuned, losses = train(run, method, ratio, recipe, folder, accelerator)
         if accelerator.is_main_process:
             top1 = keep(run, method, ratio, recipe, folder, tuned, losses)

@@ -96,6 +96,8 @@ def main(
     """Measure what is missing in INTO, then compare with AGAINST; exit code 1 if they differ."""
     try:
         run, store = get_profile(profile), Store(into)
+        if not run.shipped:
+            raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
         settings = [setting for setting in whole(run) if only in setting.model][:first]
         missing = [setting for setting in settings if store.find(run, setting) is None]
         print(f"{len(settings)} measurements, {len(settings) - len(missing)} of them in {into}.")

@@ -71,11 +71,10 @@ def imagenette_source(size: str) -> tuple[str, str]:
     return Imagenette._ARCHIVES[size]
 
 
-def find_imagenette(folder: str | Path | None = None) -> Path | None:
-    """Imagenette in a folder (None: `home()`) or, where that has a `val` itself, the folder; None if there is none."""
-    folder = home() if folder is None else Path(folder)
-    places = [folder / IMAGENETTE_SIZES[size] for size in _PREFERRED]
-    return next((place for place in places if place.is_dir()), folder if (folder / "val").is_dir() else None)
+def find_imagenette(folder: str | Path) -> Path | None:
+    """The folder of Imagenette below a folder, of whichever size; None if there is none."""
+    places = [Path(folder) / IMAGENETTE_SIZES[size] for size in _PREFERRED]
+    return next((place for place in places if place.is_dir()), None)
 
 
 def check_imagenette(folder: str | Path, splits: Sequence[str] = SPLITS) -> dict[str, int]:

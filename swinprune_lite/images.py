@@ -46,7 +46,8 @@ class Transform:
     @classmethod
     def of(cls, config: PretrainedCfg, crop_pct: float | None = None) -> "Transform":
         """The transform that the weights were made for; with another crop if given."""
-        own = cls(config.input_size, config.interpolation, config.crop_pct, config.crop_mode, config.mean, config.std)
+        size, mean, std = (tuple(values) for values in (config.input_size, config.mean, config.std))
+        own = cls(size, config.interpolation, config.crop_pct, config.crop_mode, mean, std)
         return own if crop_pct is None else replace(own, crop_pct=crop_pct)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:

@@ -18,5 +18,5 @@ def advise_on_memory(batch_size: int) -> Iterator[None]:
     except (torch.OutOfMemoryError, RuntimeError) as error:
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
-        advice = f"try batch_size = {batch_size // 2}" if batch_size > 1 else "take a smaller model"
+        advice = f"try batch_size = {max(2, batch_size // 4 * 2)}" if batch_size > 2 else "take a smaller model"
         raise MemoryError(f"Batches of {batch_size} images do not fit into memory; {advice}.") from error

@@ -84,17 +84,23 @@ def weights_file(name: str) -> Path:
     repository, _, revision = (config(name).hf_hub_id or "").partition("@")
     if not repository:
         raise ValueError(f"{name} has no weights on the hub; choose a model that has, see timm.list_pretrained().")
+    unreachable = None
     for file in _FILES:
         try:
-            path = Path(hf_hub_download(repository, file, revision=revision or None))
-        except LocalEntryNotFoundError as error:
-            raise _unreachable(repository, error) from error
+            path = Path(
+                hf_hub_download(repository, file, revision=revision or None, local_files_only=bool(unreachable))
+            )
+        except LocalEntryNotFoundError as error:  # another of the files may be in the cache all the same
+            unreachable = unreachable or error
+            continue
         except EntryNotFoundError:
             continue
         except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError; a bad endpoint a ValueError
             raise _unreachable(repository, error) from error
         _check_blob(path)
         return path
+    if unreachable:
+        raise _unreachable(repository, unreachable) from unreachable
     raise ConnectionError(f"The hub's repository {repository} holds none of {', '.join(_FILES)}.")
 
 

@@ -174,6 +174,8 @@ def damage(kind, state, path):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif kind in ("empty", "text"):
         path.write_text("" if kind == "empty" else "no checkpoint")
+    elif kind == "opcode":
+        path.write_text("(abc\n")
     else:
         if kind == "lacks":
             del state["layers.2.blocks.1.mlp.fc1.bias"]
@@ -197,6 +199,7 @@ def damage(kind, state, path):
         ("half", "is no whole checkpoint"),
         ("empty", "is no whole checkpoint"),
         ("text", "was not opened: it is damaged"),
+        ("opcode", "is no whole checkpoint"),
         ("lacks", r"it lacks layers\.2\.blocks\.1\.mlp\.fc1\.bias"),
         ("more", r"it has also teacher\.weight"),
         ("nan", r"layers\.0\.blocks\.0\.attn\.qkv\.weight in .* holds NaN or infinity"),

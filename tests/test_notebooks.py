@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -41,6 +42,15 @@ def test_head_parameters_and_end(path):
     assert names == ["profile", "models", "ratios", "seed", "data", "batch_size"]
     (seen,) = [cell.source for cell in cells if "## What you should have seen" in cell.source]
     assert "@" not in seen
+
+
+@notebooks
+def test_installs_the_package_from_the_repository_where_it_is_missing(path):
+    address = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())["repository"]["url"]
+    first = code_cells(path)[0]
+    assert f"%pip install -q git+{address}\n" in f"{first.source}\n"
+    assert 'find_spec("swinprune_lite") is None' in first.source
+    assert first.outputs == []  # here it is installed
 
 
 @notebooks

@@ -9,7 +9,9 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from stubs import make_hub, make_imagenette
+import timm
+from stubs import make_folder, make_hub, make_imagenette
+from timm.models._hub import save_for_hf
 
 from swinprune_lite.pretrained import PAPER_MODELS
 
@@ -30,6 +32,23 @@ def outside(tmp_path_factory):
         "SWINPRUNE_HOME": str(folder),
         "OMP_NUM_THREADS": "1",
     }
+
+
+def test_a_folder_and_a_model_of_one_s_own(outside, tmp_path, monkeypatch):
+    for name, value in outside.items():
+        monkeypatch.setenv(name, value)
+    classes = [f"class {number}" for number in range(10)]
+    make_folder(tmp_path / "images" / "val", classes, 1)
+    make_folder(tmp_path / "images" / "train", classes, 1)
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=10)
+    save_for_hf(model, tmp_path / "own", model_args={"num_classes": 10}, safe_serialization=True)
+    parameters = {
+        "profile": "folder", "models": [f"local-dir:{tmp_path / 'own'}"], "data": str(tmp_path / "images"),
+        "ratios": [0.5], "batch_size": 8,
+    }  # fmt: skip
+    path, out = NOTEBOOKS[0].parent / "table3_uniform_vs_dimap.ipynb", tmp_path / "out.ipynb"
+    papermill.execute_notebook(path, out, parameters, kernel_name="python3", progress_bar=False)
+    assert len(list(Path(outside["SWINPRUNE_HOME"]).glob("results/folder-*/*.jsonl"))) == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

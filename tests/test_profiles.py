@@ -40,7 +40,7 @@ class Constant(nn.Module):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
-    for cached in (sources._imagenette, sources._imagenet, sources._evaluation):
+    for cached in (sources._imagenette, sources._imagenet, sources._evaluation, sources._weights_digest):
         cached.cache_clear()
     return tmp_path
 
@@ -81,6 +81,8 @@ def test_imagenette_may_lie_elsewhere_and_a_missing_class_stops(home):
     root = make_imagenette(home / "elsewhere")
     assert get_profile("imagenette", data=root).test_batches().images == 10
     assert get_profile("imagenette", data=root.parent).test_batches().images == 10
+    with pytest.raises(FileNotFoundError, match=r"no Imagenette in .*leave `data` out, so that it is fetched"):
+        get_profile("imagenette", data=root / "val").test_batches()
     sources._imagenette.cache_clear()
     for image in (root / "val" / "n01440764").iterdir():
         image.unlink()
@@ -205,7 +207,7 @@ def test_too_little_memory_suggests_a_batch_size():
     said = "Batches of 64 images do not fit into memory; try batch_size = 32"
     with pytest.raises(MemoryError, match=said), advise_on_memory(64):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-    with pytest.raises(MemoryError, match="take a smaller model"), advise_on_memory(1):
+    with pytest.raises(MemoryError, match="take a smaller model"), advise_on_memory(2):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
     with pytest.raises(RuntimeError, match="something else"), advise_on_memory(64):
         raise RuntimeError("something else")

@@ -46,7 +46,7 @@ def throughput() -> dict:
 
 
 def work(profile: Profile) -> pd.DataFrame:
-    """What tables 1, 3 and 4 need, by model: images evaluated and images trained on.
+    """What the whole grid of tables 1, 3 and 4 needs, by model: images evaluated and images trained on.
 
     Args:
         profile: "imagenette" or "imagenet".
@@ -66,7 +66,7 @@ def work(profile: Profile) -> pd.DataFrame:
 
 
 def hours(profile: Profile, machine: Machine | None = None) -> pd.DataFrame:
-    """Hours that tables 1, 3 and 4 take, by model: evaluation and fine-tuning.
+    """Hours that the whole grid of tables 1, 3 and 4 takes, by model: evaluation and fine-tuning.
 
     Args:
         profile: "imagenette" or "imagenet".

@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass, field, replace
 from math import hypot
 
+from accelerate.state import AcceleratorState
+
 from swinprune_lite.memory import advise_on_memory
 from swinprune_lite.pretrained import best_device
 from swinprune_lite.reproduction.grid import replicate, replicates
@@ -83,9 +85,12 @@ class Evidence:
             raise LookupError(
                 f"{setting.model} at {setting.ratio:.0%} by {setting.method} was not fine-tuned yet, which takes days: "
                 f"'accelerate launch data_scripts/finetune.py {setting.model} --profile {self.profile.name} "
-                f"--method {setting.method} --ratio {setting.ratio}', then run this notebook again. For what needs no "
-                "fine-tuning, table 3 has all one-shot results."
+                f"--method {setting.method} --ratio {setting.ratio} --batch-size {self.profile.batch_size}' (and "
+                "--data, if the notebook has it), then run this notebook again; or set `models` and `ratios` to what there is. "
+                "Table 3 needs no fine-tuning."
             )
+        # Accelerate keeps one device for the whole process, which another profile may have chosen before.
+        AcceleratorState._reset_state(reset_partial_state=True)
         with advise_on_memory(self.profile.batch_size if setting.steps else self.profile.source.batch_size):
             found = measure(self.profile, setting)
         self.store.add(self.profile, setting, found)

@@ -100,7 +100,6 @@ def _short() -> dict:
 
 _FEWER = {
     "methods": ("dimap", "lamp", "uniform", "module-magnitude"),
-    "high_ratios": (0.7, 0.8, 0.9),
     "replicates": 1,
     "common_images": None,
 }

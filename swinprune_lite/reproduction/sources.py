@@ -9,6 +9,7 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -16,7 +17,7 @@ from swinprune_lite.augmentation import training_images
 from swinprune_lite.data import DIGESTS, FashionPairs, lite_data
 from swinprune_lite.evaluate import evaluate
 from swinprune_lite.files import atomic, home
-from swinprune_lite.imagenette import check_imagenette, fetch_imagenette, find_imagenette
+from swinprune_lite.imagenette import IMAGENETTE_SIZES, check_imagenette, fetch_imagenette, find_imagenette
 from swinprune_lite.images import FolderImages, Transform, evaluation_images, listing_digest
 from swinprune_lite.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
 from swinprune_lite.memory import advise_on_memory
@@ -90,7 +91,7 @@ class Pretrained:
     Attributes:
         data: "imagenette" (ten classes of ImageNet, fetched if it is not there), "imagenet" (all thousand,
             in `val` and `train`), or "folder" (the reader's own).
-        folder: where the images are; None: below `files.home()` (Imagenette also below `data/`).
+        folder: where the images are; None: below `files.home()` (Imagenette also below `data/` or `../data/`).
         batch_size: images evaluated at a time.
         crop_pct: of the test images' crop; None: as timm has it for the weights.
         dense_top1: model -> percent that the dense model must reach, within `TOLERANCE`, before it is handed out.
@@ -125,6 +126,7 @@ class Pretrained:
         """The pretrained model; with `dense_top1`, only if it is as good as it must be."""
         if model in self.dense_top1:
             self._check_dense(model)
+        torch.backends.cudnn.allow_tf32 = False  # verdicts near a tie need all of float32
         return copy.deepcopy(_loaded(model)).to(self.device)
 
     def training_seeds(self, model: str) -> list[int]:
@@ -143,7 +145,7 @@ class Pretrained:
     def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
         """SHA-256 of the weights, and over the names and sizes of the images; the transform in words."""
         found = {
-            "weights": digest(weights_file(model)),
+            "weights": _weights_digest(model),
             "test": listing_digest(self._split("val")),
             "transform": str(Transform.of(config(model), self.crop_pct)),
         }
@@ -201,6 +203,11 @@ def _loaded(model: str) -> nn.Module:
 
 
 @cache
+def _weights_digest(model: str) -> str:
+    return digest(weights_file(model))
+
+
+@cache
 def _evaluation(folder: Path, model: str, crop_pct: float | None, batch_size: int, images: int | None) -> FolderImages:
     known = config(model)
     return evaluation_images(folder, known, Transform.of(known, crop_pct), batch_size, images)
@@ -208,7 +215,14 @@ def _evaluation(folder: Path, model: str, crop_pct: float | None, batch_size: in
 
 @cache
 def _imagenette(folder: Path | None, split: str) -> Path:
-    root = find_imagenette(folder) or (None if folder else find_imagenette("data")) or fetch_imagenette(folder)
+    if folder is None:
+        found = (find_imagenette(place) for place in (home(), Path("data"), Path("..", "data")))
+        root = next(filter(None, found), None) or fetch_imagenette()
+    elif (root := folder if (folder / "val").is_dir() else find_imagenette(folder)) is None:
+        raise FileNotFoundError(
+            f"There is no Imagenette in {folder}; give a folder that holds {', '.join(IMAGENETTE_SIZES.values())}, "
+            "or `train` and `val` themselves, or leave `data` out, so that it is fetched."
+        )
     check_imagenette(root, [split])
     return root / split
 
