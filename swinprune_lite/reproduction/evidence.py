@@ -86,8 +86,8 @@ class Evidence:
                 f"{setting.model} at {setting.ratio:.0%} by {setting.method} was not fine-tuned yet, which takes days: "
                 f"'accelerate launch data_scripts/finetune.py {setting.model} --profile {self.profile.name} "
                 f"--method {setting.method} --ratio {setting.ratio} --batch-size {self.profile.batch_size}' (and "
-                "--data, if the notebook has it), then run this notebook again; or set `models` and `ratios` to what is "
-                "there. Table 3 needs no fine-tuning."
+                "--data, if the notebook has it), then run this notebook again; or set `models` and `ratios` to what "
+                "is there. Table 3 needs no fine-tuning."
             )
         # Accelerate keeps one device for the whole process, which another profile may have chosen before.
         AcceleratorState._reset_state(reset_partial_state=True)
