@@ -8,6 +8,7 @@ from pathlib import Path
 import make_fashion_pairs as maker
 import nbformat
 import numpy as np
+import outside
 import pytest
 import torch
 import train_lite
@@ -25,10 +26,10 @@ def run(script, *arguments):
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
-def test_help(script):
-    said = run(script, "--help")
-    assert said.returncode == 0
-    assert "Usage" in said.stdout
+def test_help(script, capsys, monkeypatch):
+    said = outside.run(capsys, monkeypatch, script, "--help")
+    assert said.code == 0
+    assert "Usage" in said.out
 
 
 def test_a_folder_without_or_with_wrong_files_is_refused(tmp_path):
