@@ -57,7 +57,8 @@ def test_first_page_shows_the_totals_of_the_ledger(html):
 
 
 def test_every_page_says_which_profile_its_numbers_come_from(html):
-    for page in set(PAGES) - {"bibliography"}:  # which has none
+    assert "Of no profile" in (html / "real.html").read_text()
+    for page in set(PAGES) - {"real", "bibliography"}:  # which has no numbers
         text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
         below = text.partition("Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base.")[2]
         assert below, page
