@@ -1,0 +1,42 @@
+"""Distillation: a pruned model learns what the dense one says, so that its training images need no labels."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass
+class Taught:
+    """Batches in which the classes give way to a teacher's probabilities; for `finetune`.
+
+    Attributes:
+        batches: sized iterable of (images (B, C, H, W), classes), which are not looked at.
+        teacher: the dense model, in evaluation mode; images to logits (B, classes).
+        temperature: the logits are divided by it before the softmax; above 1 the teacher tells more of
+            the classes it finds unlikely.
+
+    Each batch is (images, probabilities (B, classes)). Cross-entropy with them differs from the
+    Kullback-Leibler divergence to the teacher by a constant (Hinton, Vinyals and Dean, 2015).
+    """
+
+    batches: Iterable
+    teacher: nn.Module
+    temperature: float = 1.0
+
+    def __len__(self) -> int:
+        """Batches in one pass."""
+        return len(self.batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The number of the next pass, for batches that are drawn by it."""
+        if hasattr(self.batches, "set_epoch"):
+            self.batches.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        weight = next(self.teacher.parameters())
+        for images, _ in self.batches:
+            with torch.no_grad():
+                logits = self.teacher(images.to(weight.device, weight.dtype))
+            yield images, (logits / self.temperature).softmax(-1)

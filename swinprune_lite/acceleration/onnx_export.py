@@ -1,0 +1,74 @@
+"""ONNX files of a model, dense or compact, that run without this package, and are checked before they are kept."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from swinprune_lite.files import atomic
+
+TOLERANCE = 1e-4  # of the largest logit
+
+
+def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
+    """Write the model as one ONNX file for a fixed number of images, "images" to "logits".
+
+    The file is run in ONNX Runtime on an image of noise, and must give the model's own logits.
+
+    Args:
+        model: in float32 on the CPU; a timm model that says its image size. Masks that it holds should be
+            made permanent first, with `remove_masks`.
+        path: file to write.
+        batch: images at a time.
+
+    Raises:
+        ValueError: a batch below 1, a model in another precision, or a file whose logits differ.
+    """
+    weight = next(model.parameters())
+    if batch < 1 or weight.dtype != torch.float32 or weight.device.type != "cpu":
+        raise ValueError(
+            "export_onnx takes a batch of 1 or more and a model in float32 on the CPU; got a batch of "
+            f"{batch} and {weight.dtype} on {weight.device.type}."
+        )
+    was_training = model.training
+    model.eval()
+    patches = model.patch_embed
+    images = torch.randn(batch, patches.proj.in_channels, *patches.img_size, generator=torch.Generator().manual_seed(0))
+    try:
+        with atomic(path) as temporary:
+            _write(model, images, temporary)
+            with torch.inference_mode():
+                own = model(images).numpy()
+            found = session(temporary).run(["logits"], {"images": images.numpy()})[0]
+            if not np.abs(own - found).max() <= TOLERANCE * np.abs(own).max():
+                raise ValueError(
+                    f"ONNX Runtime's logits differ from the model's by {np.abs(own - found).max():.2g}; nothing was kept."
+                )
+    finally:
+        model.train(was_training)
+
+
+def session(path: str | Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """ONNX Runtime on the CPU with so many threads (None: torch's number)."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _write(model: nn.Module, images: torch.Tensor, path: Path) -> None:
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():  # of torch's own exporter, about its own future
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model, (images,), path, dynamo=True, external_data=False, verbose=False,
+                input_names=["images"], output_names=["logits"],
+            )  # fmt: skip
+    finally:
+        exporter.setLevel(level)

@@ -1,0 +1,137 @@
+"""Structured masks: whole hidden units and heads go, chosen by equation 10 on the energy of groups.
+
+The budget is MACs, and a group of stage 1 costs as many as several of stage 4: what is ranked, over all
+layers of a module, is therefore the score a MAC, as a knapsack is filled by value a weight. (For single
+weights the budget is their number, each costs one, and the rule is the paper's.)
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from swinprune_lite.acceleration.groups import HEADS, HIDDEN, KINDS, Part, energies, parts
+from swinprune_lite.cost import InputSize, macs_and_positions
+from swinprune_lite.importance import check_weight, importance
+from swinprune_lite.masks import Masks
+
+MULTIPLE = 16
+BISECTIONS = 50  # of a share in [0, 1]: far finer than one group
+
+
+def structured_masks(
+    model: nn.Module, ratio: float, input_size: InputSize | None = None, multiple: int = MULTIPLE
+) -> Masks:
+    """Masks that take whole hidden units and heads, so that `compact` can make the matrices smaller.
+
+    Both modules, hidden units and heads, lose the same share of their MACs, the smallest that takes `ratio`
+    of the whole model's. Every block keeps a head, and every MLP some hidden units.
+
+    Args:
+        model: a network in which `parts` finds something; it is left as it is, and no image is used.
+        ratio: share of the model's MACs to remove, in [0, 1); met from above, by the next group.
+        input_size: as for `cost`.
+        multiple: hidden units leave in groups of so many, where an MLP's number is a multiple of it; kernels
+            are slower at odd widths.
+
+    Returns:
+        parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
+
+    Raises:
+        ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a model without groups
+            that can leave, or weights that hold NaN or infinity.
+    """
+    if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
+        raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
+    if not isinstance(multiple, int) or multiple < 1:
+        raise ValueError(f"multiple must be a whole number of hidden units, 1 or more; got {multiple!r}.")
+    found = parts(model)
+    if not found:
+        raise ValueError(
+            f"{type(model).__name__} has no hidden units or heads that can leave: it has neither timm's Mlp nor the "
+            "attention of timm's Swin, Swin V2, ViT or DeiT."
+        )
+    dense, positions = macs_and_positions(model, input_size)
+    ranked = [_Ranked(model, part, multiple if part.kind == HIDDEN else 1, positions) for part in found]
+    most = dense * ratio
+    low, high = 0.0, 1.0
+    if (possible := _removed_macs(ranked, _cut(ranked, 1.0))) < most:
+        raise ValueError(
+            f"ratio {ratio} is too high: with a head a block and the last hidden units kept, "
+            f"{possible / dense:.4f} of the MACs of {type(model).__name__} can go."
+        )
+    for _ in range(BISECTIONS):
+        share = (low + high) / 2
+        low, high = (low, share) if _removed_macs(ranked, _cut(ranked, share)) >= most else (share, high)
+    masks: Masks = {}
+    for each, gone in zip(ranked, _cut(ranked, high if ratio else 0.0)):
+        masks |= _lines(model, each.part, each.kept(gone))
+    return masks
+
+
+class _Ranked:
+    """A part's groups (of `size` units each) from the highest energy to the lowest, with scores and price."""
+
+    def __init__(self, model: nn.Module, part: Part, size: int, positions: dict[str, int]) -> None:
+        for layer in (part.writer, part.reader):
+            check_weight(f"{layer}.weight", model.get_submodule(layer).weight)
+        self.part, size = part, size if part.count % size == 0 else 1
+        energy = energies(model, part)
+        self.units = energy.sort(descending=True, stable=True).indices.view(-1, size)
+        self.macs = size * macs_a_unit(model, part, positions)
+        self.scores = importance(energy[self.units].sum(1).sqrt()) / self.macs  # it squares what it is given
+
+    def kept(self, gone: int) -> torch.Tensor:
+        """Bool (count,), False for the units of the `gone` lowest groups."""
+        keep = torch.ones(self.part.count, dtype=torch.bool)
+        keep[self.units[len(self.units) - gone :]] = False
+        return keep
+
+
+def _cut(ranked: list[_Ranked], share: float) -> list[int]:
+    """How many of each part's groups go, so that hidden units and heads each lose `share` of their MACs."""
+    gone = [0] * len(ranked)
+    for kind in KINDS:
+        those = [index for index, each in enumerate(ranked) if each.part.kind == kind]
+        if not those:
+            continue
+        scores = torch.cat([ranked[index].scores[1:] for index in those])  # the first of each part stays
+        owner = torch.cat([torch.full((len(ranked[index].scores) - 1,), index) for index in those])
+        macs = torch.tensor([each.macs for each in ranked], dtype=torch.float64)
+        order = scores.flip(0).sort(stable=True).indices  # of equal scores the later goes first
+        owner = owner.flip(0)[order]
+        wanted = share * sum(ranked[index].macs * len(ranked[index].scores) for index in those)
+        before = macs[owner].cumsum(0) - macs[owner]
+        for index, count in enumerate(torch.bincount(owner[before < wanted], minlength=len(ranked)).tolist()):
+            gone[index] += count
+    return gone
+
+
+def _removed_macs(ranked: list[_Ranked], gone: list[int]) -> int:
+    return sum(each.macs * count for each, count in zip(ranked, gone))
+
+
+def macs_a_unit(model: nn.Module, part: Part, positions: dict[str, int]) -> int:
+    """MACs for one image that leave with one hidden unit or head.
+
+    `positions` are those of `macs_and_positions`. With a head go its own products of query by key and of
+    attention by value, over a window, or over all tokens where there are none.
+    """
+    reader, writer = model.get_submodule(part.reader), model.get_submodule(part.writer)
+    tokens = positions[f"{part.reader}.weight"]
+    macs = tokens * (writer.weight.numel() + reader.weight.numel()) // part.count
+    if part.kind == HEADS:
+        window = getattr(model.get_submodule(part.path), "window_size", None)
+        macs += 2 * tokens * (math.prod(window) if window else tokens) * part.width
+    return macs
+
+
+def _lines(model: nn.Module, part: Part, keep: torch.Tensor) -> Masks:
+    """The masks of a part's two matrices: rows of the writer (for heads of q, k and v), columns of the reader."""
+    lines = keep.repeat_interleave(part.width)
+    masks = {}
+    for layer, by_rows in ((part.writer, True), (part.reader, False)):
+        weight = model.get_submodule(layer).weight
+        mask = lines.repeat(len(weight) // len(lines))[:, None] if by_rows else lines
+        masks[f"{layer}.weight"] = mask.expand(weight.shape).clone().to(weight.device)
+    return masks
