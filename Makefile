@@ -48,7 +48,7 @@ clean: ## remove what was built (not .venv)
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,onnx,test]'
 	@# matplotlib's font cache: made here, so that no notebook reports that it is being made
 	$(BIN)/python -c 'import matplotlib.font_manager'
 	touch $@

@@ -44,9 +44,10 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
             with torch.inference_mode():
                 own = model(images).numpy()
             found = session(temporary).run(["logits"], {"images": images.numpy()})[0]
-            if not np.abs(own - found).max() <= TOLERANCE * np.abs(own).max():
+            difference = np.abs(own - found).max()
+            if not difference <= TOLERANCE * np.abs(own).max():
                 raise ValueError(
-                    f"ONNX Runtime's logits differ from the model's by {np.abs(own - found).max():.2g}; nothing was kept."
+                    f"ONNX Runtime's logits differ by {difference:.2g} from the model's; nothing was kept."
                 )
     finally:
         model.train(was_training)

@@ -68,9 +68,7 @@ def save_pruned(
     tensors = {key: torch.from_numpy(np.frombuffer(code, np.uint8).copy()) for key, (code, _) in coded.items()}
     raw = [key for key, (_, is_coded) in coded.items() if not is_coded]
     with atomic(path) as temporary:
-        save_file(
-            tensors, temporary, {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)}
-        )
+        save_file(tensors, temporary, {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)})
 
 
 def load_pruned(path: str | Path) -> tuple[dict[str, torch.Tensor], Masks]:

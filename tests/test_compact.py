@@ -1,0 +1,192 @@
+"""Whole groups leave, and what is left computes what the masked model computes."""
+
+import copy
+import itertools
+
+import hypothesis.strategies as st
+import pytest
+import timm
+import torch
+from hypothesis import given, settings
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import swinprune_lite as sp
+from swinprune_lite.acceleration import compact, group_counts, load_compact, save_compact, structured_masks
+from swinprune_lite.acceleration.groups import HEADS, HIDDEN, Part, energies, parts
+
+ARCHITECTURES = {
+    "swin_tiny_patch4_window7_224": {"img_size": 112},
+    "swin_s3_tiny_224": {},
+    "swinv2_tiny_window8_256": {"img_size": 128},
+    "swinv2_cr_tiny_224": {},
+    "deit_tiny_patch16_224": {},
+}
+
+
+def rough(name, **arguments):
+    """A model whose groups differ: noise on every parameter, biases and norms too."""
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=10, **arguments).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+def masked(model, masks):
+    twin = copy.deepcopy(model)
+    sp.apply_masks(twin, masks)
+    return twin
+
+
+@pytest.mark.parametrize(("name", "arguments"), ARCHITECTURES.items())
+def test_computes_what_the_masked_model_computes(name, arguments, tmp_path):
+    model = rough(name, **arguments)
+    masks = structured_masks(model, 0.4)
+    small = compact(model, masks)
+    images = torch.randn(2, 3, *model.patch_embed.img_size)
+    with torch.inference_mode():
+        dense, wanted, found = model(images), masked(model, masks)(images), small(images)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert (dense - wanted).abs().max() > 1e-3  # the masks do something
+    left = sp.cost(small).macs / sp.cost(model).macs
+    assert 0.58 < left <= 0.6
+    save_compact(small, tmp_path / "small.safetensors")
+    again = load_compact(tmp_path / "small.safetensors")
+    assert group_counts(again) == group_counts(small) != group_counts(model)
+    with torch.inference_mode():
+        assert torch.equal(again(images), found)
+
+
+@given(ratio=st.floats(0, 0.6), multiple=st.sampled_from([1, 16, 48]))
+@settings(max_examples=10, deadline=None)
+def test_lite_loses_the_wanted_macs_and_nothing_else_changes(ratio, multiple):
+    model = sp.load_lite("swin_lite_tiny")
+    masks = structured_masks(model, ratio, multiple=multiple)
+    small = compact(model, masks)
+    dense, left = sp.cost(model).macs, sp.cost(small).macs
+    assert left <= (1 - ratio) * dense < left + 0.05 * dense
+    images = next(iter(sp.lite_data("smoke", 20)))[0]
+    with torch.inference_mode():
+        torch.testing.assert_close(small(images), masked(model, masks)(images), atol=1e-5, rtol=1e-5)
+    assert min(group_counts(small).values()) >= 1
+
+
+def test_energy_is_the_derivations_by_brute_force():
+    model = rough("swin_tiny_patch4_window7_224")
+    attention, mlp = (next(part for part in parts(model) if part.kind == kind) for kind in (HEADS, HIDDEN))
+    block = model.layers[0].blocks[0]
+    v, proj = block.attn.qkv.weight[2 * 96 :].double(), block.attn.proj.weight.double()
+    for head, energy in enumerate(energies(model, attention)):
+        lines = slice(32 * head, 32 * head + 32)
+        wanted = (v[lines].norm() ** 2 / v.norm() ** 2 + proj[:, lines].norm() ** 2 / proj.norm() ** 2) / 2
+        assert energy.item() == pytest.approx(wanted.item())
+    fc1, fc2 = block.mlp.fc1.weight.double(), block.mlp.fc2.weight.double()
+    for unit in (0, 17, 383):
+        wanted = (fc1[unit].norm() ** 2 / fc1.norm() ** 2 + fc2[:, unit].norm() ** 2 / fc2.norm() ** 2) / 2
+        assert energies(model, mlp)[unit].item() == pytest.approx(wanted.item())
+    assert energies(model, mlp).sum().item() == pytest.approx(1)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_the_bound_of_the_derivation_holds(seed):
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = (torch.randn(shape, generator=generator).double() for shape in ((6, 4), (5, 6)))
+    x = torch.randn(4, generator=generator).double()
+    energy = (rows.square().sum(1) / rows.norm() ** 2 + columns.square().sum(0) / columns.norm() ** 2) / 2
+    for gone in itertools.chain(*(itertools.combinations(range(6), size) for size in range(1, 7))):
+        gone = list(gone)
+        change = (columns[:, gone] @ torch.relu(rows[gone] @ x)).norm()
+        assert change <= energy[gone].sum() * rows.norm() * columns.norm() * x.norm() * (1 + 1e-12)
+
+
+def test_masks_that_remove_no_group_leave_every_shape():
+    model = sp.load_lite("swin_lite_tiny")
+    assert group_counts(compact(model, sp.make_masks(model, 0.5))) == group_counts(model)
+    everything = {name: torch.zeros_like(model.get_parameter(name), dtype=torch.bool) for name in sp.prunable(model)}
+    assert set(group_counts(compact(model, everything)).values()) == {1}
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1, 1.2, float("nan"), "half"])
+def test_refuses_a_ratio(ratio):
+    with pytest.raises(ValueError, match=r"ratio must be a number in \[0, 1\)"):
+        structured_masks(sp.load_lite("swin_lite_tiny"), ratio)
+
+
+def test_refuses_what_cannot_be_done():
+    model = sp.load_lite("swin_lite_tiny")
+    with pytest.raises(ValueError, match=r"ratio 0\.99 is too high: .* of the MACs of SwinTransformer can go"):
+        structured_masks(model, 0.99)
+    with pytest.raises(ValueError, match="multiple must be a whole number"):
+        structured_masks(model, 0.5, multiple=0)
+    with pytest.raises(ValueError, match="ResNet has no hidden units or heads"):
+        structured_masks(timm.create_model("resnet18"), 0.5)
+    with torch.no_grad():
+        model.layers[2].blocks[0].mlp.fc1.weight[3, 3] = float("nan")
+    with pytest.raises(ValueError, match=r"layers\.2\.blocks\.0\.mlp\.fc1\.weight holds NaN"):
+        structured_masks(model, 0.5)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = sp.load_lite("swin_lite_tiny")
+    path = tmp_path / "small.safetensors"
+    save_compact(compact(model, structured_masks(model, 0.5)), path, "swin_lite_tiny")
+    return path
+
+
+def rewrite(path, change):
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(metadata, tensors)
+    save_file(tensors, path, metadata)
+
+
+def shorter(_, tensors):
+    tensors["layers.0.blocks.0.mlp.fc1.weight"] = tensors["layers.0.blocks.0.mlp.fc1.weight"][:-1].clone()
+
+
+def fewer(metadata, _):
+    metadata["groups"] = metadata["groups"].replace('mlp": ', 'mlp": 1')
+
+
+def one_number(_, tensors):
+    tensors["head.fc.bias"][0] += 1
+
+
+@pytest.mark.parametrize("change", [shorter, fewer, one_number])
+def test_an_altered_file_is_refused(saved, change):
+    rewrite(saved, change)
+    with pytest.raises(ValueError, match="was altered after it was saved"):
+        load_compact(saved)
+
+
+def test_files_that_are_no_compact_model_are_refused(saved, tmp_path):
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        load_compact(tmp_path / "nowhere.safetensors")
+    saved.write_bytes(saved.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cannot be read as safetensors"):
+        load_compact(saved)
+    save_file({"weight": torch.ones(1)}, saved)
+    with pytest.raises(ValueError, match="is no compact model"):
+        load_compact(saved)
+
+
+def test_saving_says_what_it_lacks_and_keeps_no_wrong_file(tmp_path):
+    model = sp.load_lite("swin_lite_tiny")
+    path = tmp_path / "small.safetensors"
+    with pytest.raises(ValueError, match="does not say its architecture"):
+        save_compact(model, path)
+    other = timm.create_model("deit_tiny_patch16_224", num_classes=10, act_layer="relu").eval()
+    torch.nn.init.normal_(other.head.weight)
+    with pytest.raises(ValueError, match="does not compute what this model computes"):
+        save_compact(other, path)
+    assert list(tmp_path.iterdir()) == []
+    save_compact(other, path, arguments={"act_layer": "relu"})
+
+
+def test_parts_names_the_layers():
+    part = Part("layers.0.blocks.0.mlp", HIDDEN, 384, 1)
+    assert (part.writer, part.reader) == ("layers.0.blocks.0.mlp.fc1", "layers.0.blocks.0.mlp.fc2")
