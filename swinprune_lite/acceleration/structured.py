@@ -1,8 +1,9 @@
 """Structured masks: whole hidden units and heads go, chosen by equation 10 on the energy of groups.
 
 The budget is MACs, and a group of stage 1 costs as many as several of stage 4: what is ranked, over all
-layers of a module, is therefore the score a MAC, as a knapsack is filled by value a weight. (For single
-weights the budget is their number, each costs one, and the rule is the paper's.)
+layers of a module, is therefore the score for its price, as a knapsack is filled by value a weight. (For
+single weights the budget is their number, each costs one, and the rule is the paper's.) The price is what a
+group costs on a clock: its MACs, and the numbers it writes to memory, each worth `BALANCE` MACs.
 """
 
 import math
@@ -10,12 +11,14 @@ import math
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.groups import HEADS, HIDDEN, KINDS, Part, energies, parts
+from swinprune_lite.acceleration.groups import HIDDEN, KINDS, Part, energies, parts
 from swinprune_lite.cost import InputSize, macs_and_positions
 from swinprune_lite.importance import check_weight, importance
 from swinprune_lite.masks import Masks
 
-MULTIPLE = 16
+MULTIPLE = 64
+LEAST_GROUPS = 8  # of an MLP, or they would be too coarse to choose from
+BALANCE = 32  # MACs in the time of writing one number, of the order of what CPUs and GPUs do
 BISECTIONS = 50  # of a share in [0, 1]: far finer than one group
 
 
@@ -31,8 +34,8 @@ def structured_masks(
         model: a network in which `parts` finds something; it is left as it is, and no image is used.
         ratio: share of the model's MACs to remove, in [0, 1); met from above, by the next group.
         input_size: as for `cost`.
-        multiple: hidden units leave in groups of so many, where an MLP's number is a multiple of it; kernels
-            are slower at odd widths.
+        multiple: hidden units leave in groups of so many, since kernels are slower at odd widths; of half or
+            a quarter as many and so on where an MLP would have fewer than eight groups, or a remainder.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
@@ -52,7 +55,7 @@ def structured_masks(
             "attention of timm's Swin, Swin V2, ViT or DeiT."
         )
     dense, positions = macs_and_positions(model, input_size)
-    ranked = [_Ranked(model, part, multiple if part.kind == HIDDEN else 1, positions) for part in found]
+    ranked = [_Ranked(model, part, multiple, positions) for part in found]
     most = dense * ratio
     low, high = 0.0, 1.0
     if (possible := _removed_macs(ranked, _cut(ranked, 1.0))) < most:
@@ -70,16 +73,21 @@ def structured_masks(
 
 
 class _Ranked:
-    """A part's groups (of `size` units each) from the highest energy to the lowest, with scores and price."""
+    """A part's groups from the highest energy to the lowest: units, MACs, and scores for the price."""
 
-    def __init__(self, model: nn.Module, part: Part, size: int, positions: dict[str, int]) -> None:
+    def __init__(self, model: nn.Module, part: Part, multiple: int, positions: dict[str, int]) -> None:
         for layer in (part.writer, part.reader):
             check_weight(f"{layer}.weight", model.get_submodule(layer).weight)
-        self.part, size = part, size if part.count % size == 0 else 1
+        self.part, size = part, 1
+        if part.kind == HIDDEN:
+            size = multiple
+            while size > 1 and (part.count % size or part.count < LEAST_GROUPS * size):
+                size //= 2
         energy = energies(model, part)
         self.units = energy.sort(descending=True, stable=True).indices.view(-1, size)
-        self.macs = size * macs_a_unit(model, part, positions)
-        self.scores = importance(energy[self.units].sum(1).sqrt()) / self.macs  # it squares what it is given
+        macs, written = unit_cost(model, part, positions)
+        self.macs, price = size * macs, size * (macs + BALANCE * written)
+        self.scores = importance(energy[self.units].sum(1).sqrt()) / price  # importance squares what it is given
 
     def kept(self, gone: int) -> torch.Tensor:
         """Bool (count,), False for the units of the `gone` lowest groups."""
@@ -111,19 +119,22 @@ def _removed_macs(ranked: list[_Ranked], gone: list[int]) -> int:
     return sum(each.macs * count for each, count in zip(ranked, gone))
 
 
-def macs_a_unit(model: nn.Module, part: Part, positions: dict[str, int]) -> int:
-    """MACs for one image that leave with one hidden unit or head.
+def unit_cost(model: nn.Module, part: Part, positions: dict[str, int]) -> tuple[int, int]:
+    """MACs, and numbers written to memory, that leave with one hidden unit or head, for one image.
 
-    `positions` are those of `macs_and_positions`. With a head go its own products of query by key and of
-    attention by value, over a window, or over all tokens where there are none.
+    `positions` are those of `macs_and_positions`. A hidden unit writes its value before and after the
+    activation. With a head go its products of query by key and of attention by value, over a window or,
+    where there are none, over all tokens: it writes q, k, v, its output, and three times its attention
+    (the logits, with the position bias, and after the softmax).
     """
     reader, writer = model.get_submodule(part.reader), model.get_submodule(part.writer)
     tokens = positions[f"{part.reader}.weight"]
     macs = tokens * (writer.weight.numel() + reader.weight.numel()) // part.count
-    if part.kind == HEADS:
-        window = getattr(model.get_submodule(part.path), "window_size", None)
-        macs += 2 * tokens * (math.prod(window) if window else tokens) * part.width
-    return macs
+    if part.kind == HIDDEN:
+        return macs, 2 * tokens
+    window = getattr(model.get_submodule(part.path), "window_size", None)
+    seen = math.prod(window) if window else tokens
+    return macs + 2 * tokens * seen * part.width, tokens * (4 * part.width + 3 * seen)
 
 
 def _lines(model: nn.Module, part: Part, keep: torch.Tensor) -> Masks:

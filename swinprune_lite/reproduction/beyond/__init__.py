@@ -1,0 +1,1 @@
+"""Past the paper: accuracy against time for what a clock can see."""
