@@ -1,0 +1,135 @@
+"""What a removed MAC is worth on a clock: dense and pruned Swins in turns, by runtime and batch.
+
+    python benchmarks/acceleration.py            # prints; a quarter of an hour on two cores
+    python benchmarks/acceleration.py --keep     # and keeps it in results/, for the book
+
+Weights are random: time does not depend on them. On a GPU 2:4 weights go to its sparse tensor cores.
+"""
+
+import json
+import platform
+from datetime import UTC, datetime
+from typing import Annotated
+
+import onnxruntime
+import pandas as pd
+import timm
+import torch
+import typer
+from rich.console import Console
+
+from swinprune_lite.cost import cost
+from swinprune_lite.files import atomic
+from swinprune_lite.holding import remove_masks
+from swinprune_lite.lite import load_lite
+from swinprune_lite.reproduction.beyond import accuracy
+from swinprune_lite.reproduction.beyond.accuracy import cases, pruned
+from swinprune_lite.reproduction.beyond.runtimes import (
+    KEPT,
+    block_sparse,
+    joules,
+    peak_memory,
+    prepared,
+    speedups,
+    variants,
+)
+from swinprune_lite.reproduction.beyond.time_shares import shares
+from swinprune_lite.reproduction.paper import TIMM_NAMES
+from swinprune_lite.reproduction.store import device_name
+
+REPEATS = {1: 31, 8: 9}
+ENERGY_PASSES = 20
+
+
+def energy(models: dict[str, torch.nn.Module]) -> list[dict]:
+    """Joules an image at batch 1, where the processor counts them."""
+    rows = []
+    for way in ("dense", "compact"):
+        run = prepared(models[way], torch.randn(1, 3, 224, 224), "eager")
+        with torch.inference_mode():
+            before = joules()
+            for _ in range(ENERGY_PASSES):
+                run()
+        if before is not None:
+            rows.append({"way": way, "joules": (joules() - before) / ENERGY_PASSES})
+    return rows
+
+
+def measure(model: str, architecture: str, console: Console) -> dict[str, list[dict]]:
+    """Everything that is measured on one architecture."""
+    torch.manual_seed(0)
+    dense = timm.create_model(architecture)
+    dense = dense.cuda() if torch.cuda.is_available() else dense
+    models, theory = variants(dense)
+    same_kernels = {way: each for way, each in models.items() if way != "blocks"}
+    pair = {way: models[way] for way in ("dense", "compact")}
+    rows = []
+    for batch, repeats in REPEATS.items():
+        cases = [("eager", models if model == "Swin-T" else same_kernels), ("torch.compile", pair)]
+        if not torch.cuda.is_available():
+            cases.append(("ONNX Runtime", {way: models[way] for way in ("dense", "masked", "compact")}))
+        for runtime, those in cases:
+            rows.append(speedups(those, theory, batch, runtime, repeats))
+            torch.compiler.reset()
+            console.print(f"{model}, batch {batch}, {runtime}")
+            console.print(rows[-1][["way", "theory", "speedup", "low", "high", "share", "ms"]].round(3).to_string())
+    found = {"speedups": pd.concat(rows).assign(model=model).to_dict("records"), "energy": energy(models)}
+    found["memory"] = [
+        {"model": model, "way": way, "batch": batch, "bytes": peak_memory(each.cpu(), batch)}
+        for way, each in pair.items()
+        for batch in REPEATS
+    ]
+    found["shares"] = [
+        {"model": model, "way": way, "group": group} | row
+        for way, each in pair.items()
+        for group, row in shares(each.cpu()).to_dict("index").items()
+    ]
+    return found
+
+
+def lite_times(repeats: int = 15) -> list[dict]:
+    """The cases of the accuracies, timed on a hundred images of lite tiny: for accuracy against time."""
+    models, theory = {"dense": load_lite("swin_lite_tiny")}, {"dense": 1.0}
+    dense = cost(models["dense"]).macs
+    ways = dict.fromkeys((case.way, case.removed) for case in cases((0,)) if case.model == "swin_lite_tiny")
+    for way, removed in ways:
+        model = pruned(load_lite("swin_lite_tiny"), way, removed)
+        remove_masks(model)
+        name = f"{way} {removed:.0%}"
+        theory[name] = dense / cost(model).nonzero_macs
+        models[name] = block_sparse(model, accuracy.BLOCKS[way][0]) if way in accuracy.BLOCKS else model.eval()
+    rows = speedups(models, theory, 100, "eager", repeats).to_dict("records")
+    return [row | {"way": way, "removed": removed} for row, (way, removed) in zip(rows, ways, strict=True)]
+
+
+def main(
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the result for the book.")] = False,
+    only: Annotated[str, typer.Option(help="Models whose name contains this: T, S or B.")] = "",
+) -> None:
+    """Measure and print."""
+    console = Console()
+    found: dict[str, list[dict]] = {"speedups": [], "energy": [], "memory": [], "shares": []}
+    for model, architecture in TIMM_NAMES.items():
+        if only in model:
+            for name, rows in measure(model, architecture, console).items():
+                found[name] += rows
+    found["lite"] = lite_times()
+    console.print(pd.DataFrame(found["lite"])[["way", "removed", "theory", "speedup", "ms"]].round(2).to_string())
+    console.print(pd.DataFrame(found["memory"]).to_string())
+    console.print("energy: " + (str(found["energy"]) if found["energy"] else "no counter that may be read"))
+    if keep:
+        about = {
+            "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "timm": timm.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "python": platform.python_version(),
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with atomic(KEPT) as temporary:
+            temporary.write_text(json.dumps(about | found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    typer.run(main)
