@@ -65,7 +65,9 @@ def measure(model: str, architecture: str, console: Console) -> dict[str, list[d
     pair = {way: models[way] for way in ("dense", "compact")}
     rows = []
     for batch, repeats in REPEATS.items():
-        cases = [("eager", models if model == "Swin-T" else same_kernels), ("torch.compile", pair)]
+        cases = [("eager", models if model == "Swin-T" else same_kernels)]
+        if model == "Swin-T":  # compiling takes a minute a model
+            cases.append(("torch.compile", pair))
         if not torch.cuda.is_available():
             cases.append(("ONNX Runtime", {way: models[way] for way in ("dense", "masked", "compact")}))
         for runtime, those in cases:

@@ -11,24 +11,29 @@ import math
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.groups import HIDDEN, KINDS, Part, energies, parts
+from swinprune_lite.acceleration.groups import HEADS, HIDDEN, KINDS, Part, energies, parts
 from swinprune_lite.cost import InputSize, macs_and_positions
 from swinprune_lite.importance import check_weight, importance
 from swinprune_lite.masks import Masks
 
 MULTIPLE = 64
 LEAST_GROUPS = 8  # of an MLP, or they would be too coarse to choose from
-BALANCE = 32  # MACs in the time of writing one number, of the order of what CPUs and GPUs do
+BALANCE = 64  # MACs in the time of writing one number, of the order of what CPUs and GPUs do
+HEADS_SHARE = 1.2
 BISECTIONS = 50  # of a share in [0, 1]: far finer than one group
 
 
 def structured_masks(
-    model: nn.Module, ratio: float, input_size: InputSize | None = None, multiple: int = MULTIPLE
+    model: nn.Module,
+    ratio: float,
+    input_size: InputSize | None = None,
+    multiple: int = MULTIPLE,
+    heads_share: float = HEADS_SHARE,
 ) -> Masks:
     """Masks that take whole hidden units and heads, so that `compact` can make the matrices smaller.
 
-    Both modules, hidden units and heads, lose the same share of their MACs, the smallest that takes `ratio`
-    of the whole model's. Every block keeps a head, and every MLP some hidden units.
+    Hidden units lose the smallest share of their MACs, and heads `heads_share` times that of theirs, that take
+    `ratio` of the whole model's. Every block keeps a head, and every MLP some hidden units.
 
     Args:
         model: a network in which `parts` finds something; it is left as it is, and no image is used.
@@ -36,18 +41,22 @@ def structured_masks(
         input_size: as for `cost`.
         multiple: hidden units leave in groups of so many, since kernels are slower at odd widths; of half or
             a quarter as many and so on where an MLP would have fewer than eight groups, or a remainder.
+        heads_share: 1 cuts both modules alike, as the paper does its modules. Attention takes more of the time
+            than its MACs tell (softmax, copies), so somewhat more of it pays on a clock.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
 
     Raises:
-        ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a model without groups
-            that can leave, or weights that hold NaN or infinity.
+        ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
+            a model without groups that can leave, or weights that hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
     if not isinstance(multiple, int) or multiple < 1:
         raise ValueError(f"multiple must be a whole number of hidden units, 1 or more; got {multiple!r}.")
+    if not heads_share >= 0:
+        raise ValueError(f"heads_share must be a number of 0 or more; got {heads_share!r}.")
     found = parts(model)
     if not found:
         raise ValueError(
@@ -56,18 +65,20 @@ def structured_masks(
         )
     dense, positions = macs_and_positions(model, input_size)
     ranked = [_Ranked(model, part, multiple, positions) for part in found]
-    most = dense * ratio
-    low, high = 0.0, 1.0
-    if (possible := _removed_macs(ranked, _cut(ranked, 1.0))) < most:
+    shares = {HIDDEN: 1.0, HEADS: heads_share}
+    wanted, most = dense * ratio, _cut(ranked, 1.0, shares)
+    if (possible := _removed_macs(ranked, most)) < wanted:
         raise ValueError(
             f"ratio {ratio} is too high: with a head a block and the last hidden units kept, "
             f"{possible / dense:.4f} of the MACs of {type(model).__name__} can go."
         )
+    low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         share = (low + high) / 2
-        low, high = (low, share) if _removed_macs(ranked, _cut(ranked, share)) >= most else (share, high)
+        enough = _removed_macs(ranked, _cut(ranked, share, shares)) >= wanted
+        low, high = (low, share) if enough else (share, high)
     masks: Masks = {}
-    for each, gone in zip(ranked, _cut(ranked, high if ratio else 0.0)):
+    for each, gone in zip(ranked, _cut(ranked, high if ratio else 0.0, shares)):
         masks |= _lines(model, each.part, each.kept(gone))
     return masks
 
@@ -96,8 +107,8 @@ class _Ranked:
         return keep
 
 
-def _cut(ranked: list[_Ranked], share: float) -> list[int]:
-    """How many of each part's groups go, so that hidden units and heads each lose `share` of their MACs."""
+def _cut(ranked: list[_Ranked], share: float, shares: dict[str, float]) -> list[int]:
+    """How many of each part's groups go, so that each kind loses `share` times its own of its MACs."""
     gone = [0] * len(ranked)
     for kind in KINDS:
         those = [index for index, each in enumerate(ranked) if each.part.kind == kind]
@@ -108,7 +119,7 @@ def _cut(ranked: list[_Ranked], share: float) -> list[int]:
         macs = torch.tensor([each.macs for each in ranked], dtype=torch.float64)
         order = scores.flip(0).sort(stable=True).indices  # of equal scores the later goes first
         owner = owner.flip(0)[order]
-        wanted = share * sum(ranked[index].macs * len(ranked[index].scores) for index in those)
+        wanted = share * shares[kind] * sum(ranked[index].macs * len(ranked[index].scores) for index in those)
         before = macs[owner].cumsum(0) - macs[owner]
         for index, count in enumerate(torch.bincount(owner[before < wanted], minlength=len(ranked)).tolist()):
             gone[index] += count

@@ -156,7 +156,10 @@ print(peak() - before)
 
 
 def peak_memory(model: nn.Module, batch: int) -> float:
-    """Bytes at the peak of loading a model and of one forward pass, torch itself left out, in a process of its own. (Linux.)"""
+    """Bytes at the peak of loading a model and of one forward pass, beyond torch's own.
+
+    Each is measured in a process of its own, on Linux.
+    """
     with tempfile.NamedTemporaryFile() as file:
         torch.save(model, file.name)
         command = [sys.executable, "-c", _PEAK, file.name, str(batch)]
@@ -172,7 +175,9 @@ def joules() -> float | None:
 
 
 def recorded(path: Path = KEPT) -> dict:
-    """What `benchmarks/acceleration.py --keep` kept: "speedups", "lite", "memory" and "shares" as data frames, provenance.
+    """What `benchmarks/acceleration.py --keep` kept, with its provenance.
+
+    "speedups", "lite", "memory" and "shares" are data frames.
 
     Raises:
         LookupError: nothing was kept.

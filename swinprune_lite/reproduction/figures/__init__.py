@@ -2,6 +2,11 @@
 
 from swinprune_lite.reproduction.figures.accuracy import accuracy_against_ratio, before_and_after, differences
 from swinprune_lite.reproduction.figures.architecture import components, module_map, pareto_front, state_of_the_art
+from swinprune_lite.reproduction.figures.beyond import (
+    accuracy_against_time,
+    mac_and_time_shares,
+    speedup_against_theory,
+)
 from swinprune_lite.reproduction.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
 from swinprune_lite.reproduction.figures.style import METHOD_STYLES, set_style
 from swinprune_lite.reproduction.figures.theory import bound_looseness, distortions, speedups
@@ -9,6 +14,7 @@ from swinprune_lite.reproduction.figures.theory import bound_looseness, distorti
 __all__ = [
     "METHOD_STYLES",
     "accuracy_against_ratio",
+    "accuracy_against_time",
     "before_and_after",
     "bound_looseness",
     "components",
@@ -16,10 +22,12 @@ __all__ = [
     "distortions",
     "heat_map",
     "keep_ratios",
+    "mac_and_time_shares",
     "masks",
     "module_map",
     "pareto_front",
     "set_style",
+    "speedup_against_theory",
     "speedups",
     "state_of_the_art",
     "weight_histograms",
