@@ -42,6 +42,7 @@ outputs: ## run the notebooks and keep their outputs as the committed ones
 bench: .venv/installed ## ratios measured side by side on this machine
 	OMP_NUM_THREADS=$(CORES) $(BIN)/python benchmarks/masks.py
 	OMP_NUM_THREADS=$(CORES) $(BIN)/python benchmarks/throughput.py
+	OMP_NUM_THREADS=$(CORES) $(BIN)/python benchmarks/acceleration.py
 
 clean: ## remove what was built (not .venv)
 	rm -rf build

@@ -1,5 +1,6 @@
 """Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested."""
 
+from swinprune_lite.acceleration import compact, load_compact, save_compact, structured_masks
 from swinprune_lite.cost import Cost, cost
 from swinprune_lite.data import FashionPairs, lite_data
 from swinprune_lite.evaluate import Accuracy, evaluate
@@ -17,6 +18,7 @@ __all__ = [
     "Cost",
     "FashionPairs",
     "apply_masks",
+    "compact",
     "cost",
     "create_lite",
     "evaluate",
@@ -24,9 +26,12 @@ __all__ = [
     "lite_card",
     "lite_data",
     "lite_seeds",
+    "load_compact",
     "load_lite",
     "make_masks",
     "modules",
     "prunable",
     "remove_masks",
+    "save_compact",
+    "structured_masks",
 ]

@@ -12,7 +12,9 @@ import yaml
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-DRAWS_OR_TIMES = re.compile(r"^figures\.(?!set_style|pareto)|tqdm\(|^timing\.summary\(measured\)", re.MULTILINE)
+DRAWS_OR_TIMES = re.compile(
+    r"^figures\.(?!set_style|pareto)|tqdm\(|^(timing\.summary|runtimes\.table)\(measured\)", re.MULTILINE
+)
 
 
 def read(path):
@@ -26,8 +28,8 @@ def code_cells(path):
 def test_there_are_notebooks():
     expected = {f"table{number}" for number in range(1, 5)} | {f"figure{number}" for number in range(1, 7)}
     stems = {path.stem for path in NOTEBOOKS}
-    assert expected | {"equations", "reproduction"} == {stem.split("_")[0] for stem in stems}
-    assert len(stems) == 12
+    assert expected | {"equations", "reproduction", "beyond"} == {stem.split("_")[0] for stem in stems}
+    assert len(stems) == 13
 
 
 @notebooks

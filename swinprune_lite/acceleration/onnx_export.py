@@ -57,6 +57,8 @@ def session(path: str | Path, threads: int | None = None) -> onnxruntime.Inferen
     """ONNX Runtime on the CPU with so many threads (None: torch's number)."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
+    # Threads that wait by spinning would take the cores from whatever runs beside this session.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

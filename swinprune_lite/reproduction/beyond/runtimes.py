@@ -149,8 +149,9 @@ def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
 model = torch.load(sys.argv[1], weights_only=False)
+patches = model.patch_embed
 with torch.inference_mode():
-    model(torch.zeros(int(sys.argv[2]), 3, *model.patch_embed.img_size))
+    model(torch.zeros(int(sys.argv[2]), patches.proj.in_channels, *patches.img_size))
 print(peak() - before)
 """
 

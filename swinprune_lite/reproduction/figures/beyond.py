@@ -40,7 +40,7 @@ def speedup_against_theory(rows: pd.DataFrame) -> Figure:
         images = "one image" if batch == 1 else f"{batch} images"
         axes.set(ylabel="measured speed-up", ylim=(0, None), title=f"{images} at a time")
     panels[-1, 0].set_xlabel("theoretical speed-up: dense MACs / MACs left")
-    panels[0, 0].legend(loc="upper left", fontsize=9)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=10)
     return figure
 
 
@@ -65,7 +65,7 @@ def accuracy_against_time(rows: pd.DataFrame) -> Figure:
     axes.set(xlabel="time of a forward pass / the dense model's", ylabel="top-1 after fine-tuning, %", xscale="log")
     axes.set_xticks([0.3, 0.5, 1, 2, 4], ["0.3", "0.5", "1", "2", "4"], minor=False)
     axes.minorticks_off()
-    axes.legend(fontsize=9, loc="lower right")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=10)
     return figure
 
 
