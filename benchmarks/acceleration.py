@@ -3,7 +3,8 @@
     python benchmarks/acceleration.py            # prints; a quarter of an hour on two cores
     python benchmarks/acceleration.py --keep     # and keeps it in results/, for the book
 
-Weights are random: time does not depend on them. On a GPU 2:4 weights go to its sparse tensor cores.
+Weights are random: time does not depend on them. On a GPU everything is in half precision and 2:4 weights go to its
+sparse tensor cores; memory, energy and shares are the CPU's all the same.
 """
 
 import json
@@ -44,8 +45,8 @@ ENERGY_PASSES = 20
 def energy(models: dict[str, torch.nn.Module]) -> list[dict]:
     """Joules an image at batch 1, where the processor counts them."""
     rows = []
-    for way in ("dense", "compact"):
-        run = prepared(models[way], torch.randn(1, 3, 224, 224), "eager")
+    for way, model in models.items():
+        run = prepared(model, torch.randn(1, 3, 224, 224), "eager")
         with torch.inference_mode():
             before = joules()
             for _ in range(ENERGY_PASSES):
@@ -75,16 +76,17 @@ def measure(model: str, architecture: str, console: Console) -> dict[str, list[d
             torch.compiler.reset()
             console.print(f"{model}, batch {batch}, {runtime}")
             console.print(rows[-1][["way", "theory", "speedup", "low", "high", "share", "ms"]].round(3).to_string())
-    found = {"speedups": pd.concat(rows).assign(model=model).to_dict("records"), "energy": energy(models)}
+    pair = {way: each.cpu().float() for way, each in pair.items()}
+    found = {"speedups": pd.concat(rows).assign(model=model).to_dict("records"), "energy": energy(pair)}
     found["memory"] = [
-        {"model": model, "way": way, "batch": batch, "bytes": peak_memory(each.cpu(), batch)}
+        {"model": model, "way": way, "batch": batch, "bytes": peak_memory(each, batch)}
         for way, each in pair.items()
         for batch in REPEATS
     ]
     found["shares"] = [
         {"model": model, "way": way, "group": group} | row
         for way, each in pair.items()
-        for group, row in shares(each.cpu()).to_dict("index").items()
+        for group, row in shares(each).to_dict("index").items()
     ]
     return found
 
