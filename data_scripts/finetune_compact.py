@@ -25,6 +25,8 @@ from swinprune_lite.reproduction.beyond.accuracy import KEPT, RECIPE, Case, case
 def missing(path: Path, wanted: list[Case]) -> tuple[list[dict], list[Case]]:
     """The rows that are there, and the cases that are not."""
     rows = json.loads(path.read_text()) if path.is_file() else []
+    if not isinstance(rows, list):
+        raise KeyError("no list of rows")
     there = {Case(*(row[name] for name in Case.__dataclass_fields__)) for row in rows}
     return rows, [case for case in wanted if case not in there]
 
