@@ -19,12 +19,12 @@ import torch
 import typer
 from rich.console import Console
 
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.cost import cost
 from swinprune_lite.files import atomic
 from swinprune_lite.holding import remove_masks
 from swinprune_lite.lite import load_lite
-from swinprune_lite.reproduction.beyond import accuracy
-from swinprune_lite.reproduction.beyond.accuracy import cases, pruned
+from swinprune_lite.reproduction.beyond.accuracy import BLOCKS, cases, pruned
 from swinprune_lite.reproduction.beyond.runtimes import (
     KEPT,
     block_sparse,
@@ -46,7 +46,7 @@ def energy(models: dict[str, torch.nn.Module]) -> list[dict]:
     """Joules an image at batch 1, where the processor counts them."""
     rows = []
     for way, model in models.items():
-        run = prepared(model, torch.randn(1, 3, 224, 224), "eager")
+        run = prepared(model, noise(model), "eager")
         with torch.inference_mode():
             before = joules()
             for _ in range(ENERGY_PASSES):
@@ -101,7 +101,7 @@ def lite_times(repeats: int = 15) -> list[dict]:
         remove_masks(model)
         name = f"{way} {removed:.0%}"
         theory[name] = dense / cost(model).nonzero_macs
-        models[name] = block_sparse(model, accuracy.BLOCKS[way][0]) if way in accuracy.BLOCKS else model.eval()
+        models[name] = block_sparse(model, BLOCKS[way][0]) if way in BLOCKS else model.eval()
     rows = speedups(models, theory, 100, "eager", repeats).to_dict("records")
     return [row | {"way": way, "removed": removed} for row, (way, removed) in zip(rows, ways, strict=True)]
 

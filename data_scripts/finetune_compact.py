@@ -26,7 +26,7 @@ def missing(path: Path, wanted: list[Case]) -> tuple[list[dict], list[Case]]:
     """The rows that are there, and the cases that are not."""
     rows = json.loads(path.read_text()) if path.is_file() else []
     if not isinstance(rows, list):
-        raise KeyError("no list of rows")
+        raise ValueError("no list of rows")
     there = {Case(*(row[name] for name in Case.__dataclass_fields__)) for row in rows}
     return rows, [case for case in wanted if case not in there]
 
@@ -40,7 +40,7 @@ def main(
     """Measure what is missing in INTO."""
     try:
         rows, todo = missing(into, cases()[:first])
-    except (json.JSONDecodeError, KeyError) as error:
+    except (ValueError, KeyError) as error:
         sys.exit(f"{into} does not hold rows of this script ({error}); remove it, so that it is made anew.")
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
     threads = max(1, (os.cpu_count() or 1) // jobs)

@@ -121,7 +121,7 @@ def test_variants_compute_what_they_should(lite, varied):
     images = next(iter(sp.lite_data("smoke", 10)))[0]
     blocks = sp.acceleration.block_masks(lite, runtimes.RATIO, (runtimes.BLOCK, runtimes.BLOCK))
     with torch.inference_mode():
-        wanted = runtimes._zeroed(lite, blocks)(images)
+        wanted = runtimes.zeroed(lite, blocks)(images)
         torch.testing.assert_close(models["blocks"](images), wanted, atol=1e-4, rtol=1e-4)
     assert list(models) == list(theory) == ["dense", "masked", "2:4", "blocks", "compact"]
     assert theory["compact"] == sp.cost(lite).macs / sp.cost(models["compact"]).macs >= 2

@@ -15,6 +15,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.groups import HEADS, Part, parts
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.files import atomic
 from swinprune_lite.holding import check_masks, remove_masks
 from swinprune_lite.lite import LITE_MODELS, create_lite
@@ -200,13 +201,10 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
 @torch.inference_mode()
 def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
     """Raise ValueError unless both give the same logits for one image of noise."""
-    patches = model.patch_embed
-    shape = (1, patches.proj.in_channels, *patches.img_size)
-    image = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    was_training, weight = model.training, next(model.parameters())
-    own = model.eval()(image.to(weight.device, weight.dtype)).cpu()
+    was_training = model.training
+    own = model.eval()(noise(model)).cpu()
     model.train(was_training)
-    if not torch.allclose(own, loaded(image.to(weight.dtype)), rtol=1e-3, atol=1e-4):
+    if not torch.allclose(own, loaded(noise(loaded)), rtol=1e-3, atol=1e-4):
         raise ValueError(
             f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
             "arguments that it was made with. Nothing was saved."

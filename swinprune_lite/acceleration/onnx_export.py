@@ -9,6 +9,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.files import atomic
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -36,8 +37,7 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
         )
     was_training = model.training
     model.eval()
-    patches = model.patch_embed
-    images = torch.randn(batch, patches.proj.in_channels, *patches.img_size, generator=torch.Generator().manual_seed(0))
+    images = noise(model, batch)
     try:
         with atomic(path) as temporary:
             _write(model, images, temporary)

@@ -16,7 +16,7 @@ from torch import nn
 from swinprune_lite.cost import cost
 from swinprune_lite.files import atomic
 from swinprune_lite.holding import apply_masks, remove_masks
-from swinprune_lite.masks import make_masks
+from swinprune_lite.masks import Masks, make_masks
 from swinprune_lite.modules import prunable
 from swinprune_lite.reproduction.store import RESULTS, device_name
 
@@ -38,12 +38,17 @@ class SparseLinear(nn.Module):
         return product.reshape(*x.shape[:-1], -1) + self.bias
 
 
-def pruned(model: nn.Module, ratio: float, method: str = "dimap") -> nn.Module:
-    """A copy with the zeros made permanent; its kernels stay dense."""
+def zeroed(model: nn.Module, masks: Masks) -> nn.Module:
+    """A copy with the masks' zeros made permanent; its kernels stay dense."""
     model = copy.deepcopy(model)
-    apply_masks(model, make_masks(model, ratio, method))
+    apply_masks(model, masks)
     remove_masks(model)
     return model
+
+
+def pruned(model: nn.Module, ratio: float, method: str = "dimap") -> nn.Module:
+    """A copy pruned by a method; its kernels stay dense."""
+    return zeroed(model, make_masks(model, ratio, method))
 
 
 def sparse(model: nn.Module) -> nn.Module:

@@ -15,13 +15,13 @@ from torch import nn
 from torch.sparse import to_sparse_semi_structured
 
 from swinprune_lite.acceleration import block_masks, compact, structured_masks, two_four_masks
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.acceleration.onnx_export import export_onnx, session
 from swinprune_lite.cost import cost
-from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import Masks, make_masks
 from swinprune_lite.modules import prunable
 from swinprune_lite.reproduction.store import RESULTS
-from swinprune_lite.reproduction.timing import SparseLinear, interleaved
+from swinprune_lite.reproduction.timing import SparseLinear, interleaved, zeroed
 
 KEPT = RESULTS / "beyond_times.json"
 RUNTIMES = ("eager", "torch.compile", "ONNX Runtime")
@@ -43,7 +43,7 @@ def variants(model: nn.Module, removed: float = 0.5) -> tuple[dict[str, nn.Modul
     models, theory = {"dense": model.eval()}, {"dense": 1.0}
     dense = cost(model).macs
     for way, masks in _masks(model).items():
-        models[way] = _zeroed(model, masks)
+        models[way] = zeroed(model, masks)
         theory[way] = dense / cost(model, masks).nonzero_macs
     models["compact"] = compact(model, structured_masks(model, removed)).eval()
     theory["compact"] = dense / cost(models["compact"]).macs
@@ -60,13 +60,6 @@ def _masks(model: nn.Module) -> dict[str, Masks]:
         "2:4": two_four_masks(model, RATIO),
         "blocks": block_masks(model, RATIO, (BLOCK, BLOCK)),
     }
-
-
-def _zeroed(model: nn.Module, masks: Masks) -> nn.Module:
-    twin = copy.deepcopy(model)
-    apply_masks(twin, masks)
-    remove_masks(twin)
-    return twin
 
 
 def _semi_structured(model: nn.Module) -> nn.Module:
@@ -122,13 +115,8 @@ def speedups(
         One row a way but "dense": theory, speed-up (median) with its quartiles "low" and "high", share of
         theory, milliseconds of the way and of the dense model (medians).
     """
-    dense = models["dense"]
-    images = torch.randn(batch, dense.patch_embed.proj.in_channels, *dense.patch_embed.img_size)
-    images = images.to(dense.patch_embed.proj.weight)
+    images = noise(models["dense"], batch)
     runs = {way: prepared(model, images, runtime) for way, model in models.items()}
-    with torch.inference_mode():
-        for run in runs.values():
-            run()
     seconds = pd.DataFrame(interleaved(runs, repeats))
     del runs
     gc.collect()
@@ -146,14 +134,14 @@ def speedups(
 
 
 _PEAK = """
-import sys, torch, timm, swinprune_lite.acceleration
+import sys, torch, timm
+from swinprune_lite.acceleration.noise import noise
 def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
 model = torch.load(sys.argv[1], weights_only=False)
-patches = model.patch_embed
 with torch.inference_mode():
-    model(torch.zeros(int(sys.argv[2]), patches.proj.in_channels, *patches.img_size))
+    model(noise(model, int(sys.argv[2])))
 print(peak() - before)
 """
 

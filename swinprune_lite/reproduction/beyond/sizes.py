@@ -22,10 +22,11 @@ def sizes(model: nn.Module, ratios: Sequence[float], method: str = "dimap") -> p
     Columns: dense, the masked weights (zeros in place) under gzip and zstd, `save_pruned`, the information
     bound H(p) + 16 (1 - p) bits a prunable weight and 16 bits for any other number, and two quotients.
     """
+    state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    dense = len(save(state))
     rows = {}
     for ratio in ratios:
         masks = make_masks(model, ratio, method)
-        state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
         masked = save({name: tensor * masks[name] if name in masks else tensor for name, tensor in state.items()})
         with tempfile.TemporaryDirectory() as folder:
             save_pruned(model, Path(folder) / "pruned.safetensors", masks)
@@ -33,12 +34,12 @@ def sizes(model: nn.Module, ratios: Sequence[float], method: str = "dimap") -> p
         others = sum(tensor.numel() for name, tensor in state.items() if name not in masks)
         bound = information_bound(masks, others)
         rows[f"{ratio:.0%}"] = {
-            "dense": len(save(state)) / 1e6,
+            "dense": dense / 1e6,
             "masked, gzip": len(gzip.compress(masked)) / 1e6,
             "masked, zstd": len(zstandard.compress(masked, ZSTD_LEVEL)) / 1e6,
             "save_pruned": pruned / 1e6,
             "bound": bound / 1e6,
             "save_pruned / bound": pruned / bound,
-            "dense / save_pruned": len(save(state)) / pruned,
+            "dense / save_pruned": dense / pruned,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("removed")

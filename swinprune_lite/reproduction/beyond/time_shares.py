@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.cost import macs_and_positions
 
 GROUPS = ("QKV", "attention", "projection", "FC1 and FC2", "activation", "norms", "merging and head", "the rest")
@@ -27,7 +28,7 @@ def shares(model: nn.Module, batch: int = 8, repeats: int = 5) -> pd.DataFrame:
     """
     groups = {name: group for name, module in model.named_modules() if (group := _group(name, module))}
     fastest: dict[str, float] = {}
-    images = torch.randn(batch, model.patch_embed.proj.in_channels, *model.patch_embed.img_size)
+    images = noise(model, batch)
     for _ in range(repeats):
         for group, seconds in _timed(model.eval(), images, groups).items():
             fastest[group] = min(seconds, fastest.get(group, seconds))
@@ -82,8 +83,7 @@ def _macs(model: nn.Module, groups: dict[str, str]) -> dict[str, float]:
         group = groups.get(name.removesuffix(".weight"), "merging and head")
         macs[group] += count * model.get_parameter(name).numel()
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        patches = model.patch_embed
-        patches(torch.zeros(1, patches.proj.in_channels, *patches.img_size))
+        model.patch_embed(noise(model))
     macs["merging and head"] += counter.get_total_flops() // 2
     macs["attention"] = total - sum(macs.values())
     return macs

@@ -19,7 +19,7 @@ WAY_STYLES = {
 
 
 def speedup_against_theory(rows: pd.DataFrame) -> Figure:
-    """Figure 4 done anew: a panel a batch size; the compact models' runtimes are written beside their points.
+    """Figure 4 done anew: a panel a batch size, a point a model and runtime, bars for quartiles.
 
     Args:
         rows: of `runtimes.speedups`, with several models, batches and runtimes.
