@@ -15,7 +15,7 @@ from swinprune_lite.acceleration import compact, group_counts, structured_masks
 from swinprune_lite.finetune import Recipe
 from swinprune_lite.reproduction.beyond import accuracy, runtimes, sizes, time_shares
 
-SHORT = Recipe(lr=1e-4, label_smoothing=0.0, precision=torch.float32)
+SHORT = Recipe(epochs=1, lr=1e-4, label_smoothing=0.0, precision=torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_way_is_compared_at_the_same_macs(lite):
 @pytest.mark.parametrize("teacher", ["dense", "labels"])
 def test_measure_says_what_was_measured(teacher, monkeypatch):
     monkeypatch.setattr(accuracy, "lite_data", lambda split, size=100, seed=0: _few(split, size, seed))
-    row = accuracy.measure(accuracy.Case("swin_lite_tiny", 1, "compact", 0.5, teacher, 1), SHORT, images=50)
+    row = accuracy.measure(accuracy.Case("swin_lite_tiny", 1, "compact", 0.5, teacher), SHORT, images=50)
     assert (row["seed"], row["way"], row["teacher"], row["images"]) == (1, "compact", teacher, 50)
     assert row["weights"] == sp.lite_card("swin_lite_tiny", 1)["sha256"]
     assert 0.4 < row["macs_left"] <= 0.5 < row["params_left"] < 0.7
@@ -107,7 +107,7 @@ def test_summary_and_curve():
     rows = accuracy.recorded()
     table = accuracy.summary(rows)
     mine = rows.query("model == 'swin_lite_tiny' and way == 'compact' and removed == 0.6")
-    line = table.loc["swin_lite_tiny", "compact", 0.6, "dense", 4]
+    line = table.loc["swin_lite_tiny", "compact", 0.6, "dense"]
     assert line["lost"] == pytest.approx((mine.dense_top1 - mine.tuned_top1).mean())
     assert line["±"] == pytest.approx(4.303 * (mine.dense_top1 - mine.tuned_top1).std() / 3**0.5, rel=1e-3)
     times = pd.DataFrame([{"way": "compact", "removed": 0.6, "speedup": 2.0}])

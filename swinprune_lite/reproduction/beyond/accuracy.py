@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,7 +39,6 @@ class Case:
         way: "compact"; "masks" (DIMAP, single weights); "blocks 16" or "blocks 32"; "2:4"; or "dense".
         removed: share of the model's MACs that goes ("2:4" removes what it can).
         teacher: "dense" (its logits) or "labels", in the fine-tuning.
-        epochs: passes of the fine-tuning.
     """
 
     model: str
@@ -47,7 +46,6 @@ class Case:
     way: str
     removed: float = 0.5
     teacher: str = "dense"
-    epochs: int = RECIPE.epochs
 
 
 def cases(seeds: tuple[int, ...] = (0, 1, 2)) -> list[Case]:
@@ -96,7 +94,6 @@ def measure(case: Case, recipe: Recipe = RECIPE, images: int | None = None) -> d
     left, one_shot = cost(model), evaluate(model, test)
     batches = lite_data("train", 100, seed=case.seed)
     torch.manual_seed(case.seed)
-    recipe = replace(recipe, epochs=case.epochs)
     finetune(model, Taught(batches, teacher) if case.teacher == "dense" else batches, recipe, seed=case.seed)
     tuned = evaluate(model, test)
     return asdict(case) | {
@@ -116,13 +113,13 @@ def measure(case: Case, recipe: Recipe = RECIPE, images: int | None = None) -> d
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over training seeds, by model, way, share of the MACs removed, teacher and passes.
+    """Means over training seeds, by model, way, share of the MACs removed and teacher.
 
     Columns: seeds, "MACs left" (percent), top-1 dense, in one shot and tuned, "lost" (dense minus tuned, points)
     with "±", half its 95 % interval over seeds (nan for a single seed).
     """
     rows = rows.assign(lost=rows.dense_top1 - rows.tuned_top1, macs_left=100 * rows.macs_left)
-    groups = rows.groupby(["model", "way", "removed", "teacher", "epochs"], sort=False)
+    groups = rows.groupby(["model", "way", "removed", "teacher"], sort=False)
     means = groups[["macs_left", "dense_top1", "one_shot_top1", "tuned_top1", "lost"]].mean()
     means.insert(0, "seeds", groups.size())
     means["±"] = groups.lost.agg(lambda values: spread(list(values)))
@@ -137,7 +134,7 @@ def against_time(rows: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
         rows: of `recorded`.
         times: "lite" of `runtimes.recorded`.
     """
-    rows = rows.query(f"model == 'swin_lite_tiny' and teacher == 'dense' and epochs == {RECIPE.epochs}")
+    rows = rows.query("model == 'swin_lite_tiny' and teacher == 'dense'")
     groups = rows.groupby(["way", "removed"]).tuned_top1
     found = pd.DataFrame({"top1": groups.mean(), "spread": groups.agg(lambda values: spread(list(values)))})
     found["time"] = 1 / times.set_index(["way", "removed"]).speedup
