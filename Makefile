@@ -29,7 +29,7 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that both workers stay busy to the end
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/test_notebooks_on_pretrained.py \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/test_notebooks_on_pretrained.py tests/test_notebooks.py \
 		notebooks tests --nbval --nbval-current-env
 
 reproduce: .venv/installed ## compute the whole results store anew (an hour and more; goes on after a kill) and compare

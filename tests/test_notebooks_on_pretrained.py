@@ -18,7 +18,10 @@ from swinprune_lite.pretrained import PAPER_MODELS
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 SMALLER = {"equations_1_to_10": SMALL}  # hundreds of passes in float64
-FEWER_RATIOS = {"beyond_acceleration": [0.55], "table1_pruned_swin": [0.55], "table3_uniform_vs_dimap": [0.5]}
+FEWER_RATIOS = {
+    "beyond_acceleration": [0.55], "figure4_acceleration": [0.55],
+    "table1_pruned_swin": [0.55], "table3_uniform_vs_dimap": [0.5],
+}  # fmt: skip
 MEASURED = {"table1_pruned_swin", "table3_uniform_vs_dimap", "table4_model_as_module"}
 
 
