@@ -19,13 +19,8 @@ import torch
 import typer
 from rich.console import Console
 
-from swinprune_lite.acceleration.noise import noise
-from swinprune_lite.cost import cost
-from swinprune_lite.files import atomic
-from swinprune_lite.holding import remove_masks
-from swinprune_lite.lite import load_lite
-from swinprune_lite.reproduction.beyond.accuracy import BLOCKS, cases, pruned
-from swinprune_lite.reproduction.beyond.runtimes import (
+from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.clock.runtimes import (
     KEPT,
     block_sparse,
     joules,
@@ -34,9 +29,14 @@ from swinprune_lite.reproduction.beyond.runtimes import (
     speedups,
     variants,
 )
-from swinprune_lite.reproduction.beyond.time_shares import shares
-from swinprune_lite.reproduction.paper import TIMM_NAMES
-from swinprune_lite.reproduction.store import device_name
+from swinprune_lite.clock.time_shares import shares
+from swinprune_lite.files import atomic
+from swinprune_lite.models.lite import load_lite
+from swinprune_lite.paper.numbers import TIMM_NAMES
+from swinprune_lite.provenance import device_name
+from swinprune_lite.pruning.cost import cost
+from swinprune_lite.pruning.holding import remove_masks
+from swinprune_lite.studies.acceleration import BLOCKS, cases, pruned
 
 REPEATS = {1: 31, 8: 9}
 ENERGY_PASSES = 20

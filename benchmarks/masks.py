@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import swinprune_lite as sp
-from swinprune_lite.modules import PRUNED_MODULES
+from swinprune_lite.anatomy.modules import PRUNED_MODULES
 
 
 def textbook(model: torch.nn.Module, ratio: float) -> dict[str, torch.Tensor]:

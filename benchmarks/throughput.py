@@ -20,9 +20,9 @@ import torch
 import typer
 
 from swinprune_lite.files import atomic
-from swinprune_lite.reproduction.estimate import THROUGHPUT
-from swinprune_lite.reproduction.paper import TIMM_NAMES
-from swinprune_lite.reproduction.store import device_name
+from swinprune_lite.paper.numbers import TIMM_NAMES
+from swinprune_lite.provenance import device_name
+from swinprune_lite.studies.estimate import THROUGHPUT
 
 BATCHES = (4, 12)
 REPEATS = 5

@@ -13,10 +13,10 @@ import nbformat
 import pandas as pd
 import typer
 
-from swinprune_lite.reproduction import estimate
-from swinprune_lite.reproduction.ledger import totals
-from swinprune_lite.reproduction.profiles import get_profile
-from swinprune_lite.reproduction.store import RESULTS
+from swinprune_lite.files import RESULTS
+from swinprune_lite.paper.ledger import totals
+from swinprune_lite.studies import estimate
+from swinprune_lite.studies.profiles import get_profile
 
 BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"

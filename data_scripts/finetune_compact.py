@@ -19,7 +19,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from swinprune_lite.files import atomic
-from swinprune_lite.reproduction.beyond.accuracy import KEPT, RECIPE, Case, cases, measure
+from swinprune_lite.studies.acceleration import KEPT, RECIPE, Case, cases, measure
 
 
 def missing(path: Path, wanted: list[Case]) -> tuple[list[dict], list[Case]]:

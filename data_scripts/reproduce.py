@@ -20,12 +20,15 @@ import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from swinprune_lite.reproduction.grid import whole
-from swinprune_lite.reproduction.measure import Measurement, Setting, measure
-from swinprune_lite.reproduction.paper import TIMM_NAMES
-from swinprune_lite.reproduction.profiles import Profile, get_profile
-from swinprune_lite.reproduction.store import RESULTS, Store
-from swinprune_lite.reproduction.timing import ACCELERATION, acceleration, record
+from swinprune_lite.clock.timing import ACCELERATION, acceleration, record
+from swinprune_lite.files import RESULTS
+from swinprune_lite.measurements.measure import measure
+from swinprune_lite.measurements.profile import Profile
+from swinprune_lite.measurements.setting import Measurement, Setting
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.paper.numbers import TIMM_NAMES
+from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.reproduction import whole
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 

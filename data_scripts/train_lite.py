@@ -25,10 +25,10 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from safetensors.torch import save_file
 from timm.optim import param_groups_weight_decay
 
-from swinprune_lite.data import FashionPairs, lite_data
-from swinprune_lite.evaluate import evaluate
+from swinprune_lite.data.pairs import FashionPairs, lite_data
 from swinprune_lite.files import SHIPPED, atomic, sha256
-from swinprune_lite.lite import create_lite, load_lite
+from swinprune_lite.models.lite import create_lite, load_lite
+from swinprune_lite.training.evaluate import evaluate
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,19 @@
 """Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested."""
 
-from swinprune_lite.acceleration import compact, load_compact, save_compact, structured_masks
-from swinprune_lite.cost import Cost, cost
-from swinprune_lite.data import FashionPairs, lite_data
-from swinprune_lite.evaluate import Accuracy, evaluate
-from swinprune_lite.holding import apply_masks, remove_masks
-from swinprune_lite.importance import importance
-from swinprune_lite.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite
-from swinprune_lite.masks import METHODS, make_masks
-from swinprune_lite.modules import modules, prunable
+from swinprune_lite.acceleration import (
+    compact,
+    load_compact,
+    save_compact,
+    structured_masks,
+)
+from swinprune_lite.anatomy.modules import modules, prunable
+from swinprune_lite.data.pairs import FashionPairs, lite_data
+from swinprune_lite.models.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite
+from swinprune_lite.pruning.cost import Cost, cost
+from swinprune_lite.pruning.holding import apply_masks, remove_masks
+from swinprune_lite.pruning.importance import importance
+from swinprune_lite.pruning.masks import METHODS, make_masks
+from swinprune_lite.training.evaluate import Accuracy, evaluate
 
 __version__ = "0.1.0"
 __all__ = [

@@ -10,6 +10,13 @@ from pathlib import Path
 SHIPPED = Path(__file__).parent / "shipped"
 """Where the data and the trained weights that come with the package lie."""
 
+RESTORE = "restore it from the repository or reinstall swinprune-lite"
+"""What to do with a file that ships and is missing or damaged."""
+
+_HERE = Path(__file__).parent
+RESULTS = next((place for place in (_HERE.parent / "results", _HERE / "results") if place.is_dir()), _HERE / "results")
+"""Where the committed results lie: in the repository, or in the installed package."""
+
 
 def home() -> Path:
     """Where data that is fetched and what is measured on it lie: $SWINPRUNE_HOME, else ~/.cache/swinprune_lite."""
@@ -44,10 +51,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
 def check_digest(path: str | Path, expected: str) -> None:
     """Raise FileNotFoundError or ValueError unless the file's SHA-256 is `expected`."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} is missing; restore it with 'git checkout' or reinstall swinprune-lite.")
+        raise FileNotFoundError(f"{path} is missing; {RESTORE}.")
     found = sha256(path)
     if found != expected:
         raise ValueError(
-            f"{path} is damaged or altered: its SHA-256 begins {found[:12]}, expected {expected[:12]}; "
-            "restore it with 'git checkout' or reinstall swinprune-lite."
+            f"{path} is damaged or altered: its SHA-256 begins {found[:12]}, expected {expected[:12]}; {RESTORE}."
         )

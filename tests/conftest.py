@@ -5,7 +5,7 @@ import timm
 import torch
 from outside import serve
 
-from swinprune_lite import fetch
+from swinprune_lite.data import fetch
 
 
 @pytest.fixture(autouse=True)

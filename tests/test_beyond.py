@@ -12,8 +12,9 @@ from outside import run
 
 import swinprune_lite as sp
 from swinprune_lite.acceleration import compact, group_counts, structured_masks
-from swinprune_lite.finetune import Recipe
-from swinprune_lite.reproduction.beyond import accuracy, runtimes, sizes, time_shares
+from swinprune_lite.clock import runtimes, sizes, time_shares
+from swinprune_lite.studies import acceleration as accuracy
+from swinprune_lite.training.finetune import Recipe
 
 SHORT = Recipe(epochs=1, lr=1e-4, label_smoothing=0.0, precision=torch.float32)
 

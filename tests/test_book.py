@@ -14,8 +14,8 @@ import pytest
 import yaml
 from playwright.sync_api import sync_playwright
 
-from swinprune_lite.reproduction import estimate
-from swinprune_lite.reproduction.profiles import get_profile
+from swinprune_lite.studies import estimate
+from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 import swinprune_lite as sp
-from swinprune_lite.reproduction import bound, layers, timing
+from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.clock import timing
+from swinprune_lite.paper import bound, layerwise
 
 
 def test_bound_is_never_violated_and_sometimes_near():
@@ -44,7 +46,7 @@ def test_rank_correlations_by_hand():
 
 
 def test_layers_are_counted_as_in_the_paper():
-    table = layers.layers(sp.create_lite("swin_lite_small"))
+    table = layers(sp.create_lite("swin_lite_small"))
     assert list(table.index[:8]) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert list(table.layer[:4]) == ["QKV", "PRJ", "FC1", "FC2"]
     assert len(table) == 4 * 18
@@ -54,26 +56,26 @@ def test_layers_are_counted_as_in_the_paper():
 def test_kept_shares_thresholds_and_masks():
     model = sp.load_lite("swin_lite_tiny")
     masks = sp.make_masks(model, 0.45)
-    kept = layers.kept_shares(model, masks)
+    kept = layerwise.kept_shares(model, masks)
     sizes = kept.name.map({name: parameter.numel() for name, parameter in model.named_parameters()})
     assert (kept.kept_pct * sizes).sum() / sizes.sum() == pytest.approx(55, abs=0.01)
-    for module, threshold in layers.thresholds(model, masks).items():
+    for module, threshold in layerwise.thresholds(model, masks).items():
         for name in sp.modules(model)[module]:
             scores = sp.importance(model.get_parameter(name))
             assert scores[masks[name]].min() >= threshold
             assert not (~masks[name]).any() or scores[~masks[name]].max() <= threshold
-    block = layers.first_block(model, masks)
-    table = layers.mask_table(block)
+    block = layerwise.first_block(model, masks)
+    table = layerwise.mask_table(block)
     bands = table.loc[["QKV: query", "QKV: key", "QKV: value"], "kept %"]
     assert bands.mean() == pytest.approx(table.loc["QKV", "kept %"])
     block["FC1"][3] = False
-    assert layers.mask_table(block).loc["FC1", "whole rows removed"] >= 1
+    assert layerwise.mask_table(block).loc["FC1", "whole rows removed"] >= 1
 
 
 def test_magnitude_threshold_removes_what_it_says():
     model = sp.load_lite("swin_lite_tiny")
-    threshold = layers.threshold_removing(model, 0.3, ("QKV", "PRJ"), 2)
-    table = layers.layers(model).assign(share=layers.shares_below(model, threshold))
+    threshold = layerwise.threshold_removing(model, 0.3, ("QKV", "PRJ"), 2)
+    table = layers(model).assign(share=layerwise.shares_below(model, threshold))
     chosen = table[(table.block <= 2) & table.layer.isin(["QKV", "PRJ"])]
     sizes = chosen.name.map({name: parameter.numel() for name, parameter in model.named_parameters()})
     assert (chosen.share * sizes).sum() / sizes.sum() == pytest.approx(30, abs=0.1)

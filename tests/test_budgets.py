@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import Size
 
 import swinprune_lite as sp
-from swinprune_lite.budgets import erdos_renyi_kernel, same_share, uniform_plus
+from swinprune_lite.pruning.budgets import erdos_renyi_kernel, same_share, uniform_plus
 
 layers = st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), min_size=1, max_size=8)
 ratios = st.floats(0, 0.999)

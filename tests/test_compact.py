@@ -12,8 +12,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import swinprune_lite as sp
-from swinprune_lite.acceleration import compact, group_counts, load_compact, save_compact, structured_masks
-from swinprune_lite.acceleration.groups import HEADS, HIDDEN, Part, energies, parts
+from swinprune_lite.acceleration import (
+    compact,
+    group_counts,
+    load_compact,
+    save_compact,
+    structured_masks,
+)
+from swinprune_lite.acceleration.energies import energies
+from swinprune_lite.anatomy.parts import HEADS, HIDDEN, Part, parts
 
 ARCHITECTURES = {
     "swin_tiny_patch4_window7_224": {"img_size": 112},

@@ -5,8 +5,8 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 import swinprune_lite as sp
-from swinprune_lite.reproduction.counts import remaining
-from swinprune_lite.reproduction.paper import LITE_COUNTERPARTS, TIMM_NAMES, paper_table
+from swinprune_lite.paper.counts import remaining
+from swinprune_lite.paper.numbers import LITE_COUNTERPARTS, TIMM_NAMES, paper_table
 
 TABLE1 = paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
 

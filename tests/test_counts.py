@@ -3,8 +3,8 @@ import pytest
 import timm
 
 import swinprune_lite as sp
-from swinprune_lite.reproduction import counts
-from swinprune_lite.reproduction.paper import paper_table
+from swinprune_lite.paper import counts
+from swinprune_lite.paper.numbers import paper_table
 
 
 @pytest.mark.parametrize(("name", "size"), [("resnet18", 224), ("vgg11", 224), ("swin_tiny_patch4_window7_224", 224)])

@@ -15,7 +15,7 @@ import train_lite
 from commit_outputs import clean
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from swinprune_lite.data import FashionPairs
+from swinprune_lite.data.pairs import FashionPairs
 from swinprune_lite.files import SHIPPED
 
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"

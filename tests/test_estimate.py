@@ -2,18 +2,18 @@
 
 import pytest
 
-from swinprune_lite.reproduction import estimate, grid
-from swinprune_lite.reproduction.counts import whole
-from swinprune_lite.reproduction.profiles import get_profile
+from swinprune_lite.paper.counts import whole
+from swinprune_lite.studies import estimate, reproduction
+from swinprune_lite.studies.profiles import get_profile
 
 
 def test_work_counts_every_measurement_of_the_grid():
     profile = get_profile("imagenette")
     needed = estimate.work(profile)
     assert list(needed.index) == ["Swin-T", "Swin-S", "Swin-B"]
-    assert needed.measurements.sum() == len(grid.whole(profile))
+    assert needed.measurements.sum() == len(reproduction.whole(profile))
     assert (needed.evaluated == 3925 * needed.measurements).all()
-    tuned = sum(setting.steps > 0 for setting in grid.whole(profile))
+    tuned = sum(setting.steps > 0 for setting in reproduction.whole(profile))
     assert needed.trained.sum() == tuned * profile.finetune_steps * profile.batch_size
     epochs = estimate.work(get_profile("imagenet")).trained / needed["fine-tunings"]
     assert set(epochs) == {30 * 1_281_167}

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 import swinprune_lite as sp
-from swinprune_lite.evaluate import _ranks
-from swinprune_lite.finetune import Recipe, finetune
+from swinprune_lite.training.evaluate import _ranks
+from swinprune_lite.training.finetune import Recipe, finetune
 
 
 class Fixed(nn.Module):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from outside import BODY, md5, names
 
-from swinprune_lite import fetch
+from swinprune_lite.data import fetch
 
 
 def test_download_and_nothing_to_do(server, tmp_path):

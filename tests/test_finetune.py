@@ -20,7 +20,7 @@ from torchvision.datasets import Imagenette
 
 import swinprune_lite as sp
 from swinprune_lite import lite_data
-from swinprune_lite.finetune import PAPER_RECIPE, Recipe, finetune
+from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune
 
 ROOT = Path(__file__).parents[1]
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"

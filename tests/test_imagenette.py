@@ -10,7 +10,7 @@ import pytest
 from outside import SCRIPTS, md5, names, run
 from torchvision.datasets import Imagenette
 
-from swinprune_lite import imagenette
+from swinprune_lite.data import imagenette
 
 WNIDS = list(Imagenette._WNID_TO_CLASS)
 

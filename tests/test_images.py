@@ -10,10 +10,16 @@ from stubs import make_folder
 from timm.data import ImageNetInfo, create_transform
 from torchvision.datasets import Imagenette
 
-from swinprune_lite import images
-from swinprune_lite.augmentation import training_images
-from swinprune_lite.images import Transform, class_numbers, evaluation_images, listing_digest, open_folder
-from swinprune_lite.pretrained import PAPER_MODELS, config
+from swinprune_lite.data import folders
+from swinprune_lite.data.augmentation import training_images
+from swinprune_lite.data.folders import (
+    Transform,
+    class_numbers,
+    evaluation_images,
+    listing_digest,
+    open_folder,
+)
+from swinprune_lite.models.pretrained import PAPER_MODELS, config
 
 CONFIG = config(PAPER_MODELS[0])
 SMALL = Transform((3, 32, 32), "bicubic", 0.9, "center", CONFIG.mean, CONFIG.std)
@@ -61,7 +67,7 @@ def test_the_first_images_are_a_sample_of_all_classes_and_the_same_every_time(fo
     assert torch.equal(torch.cat([classes for _, classes in first]), labels[:12])
     assert len(labels[:12].unique()) > 4
     kept = [torch.cat([pixels for pixels, _ in whole]) for _ in range(2)]
-    monkeypatch.setattr(images, "CACHED_BYTES", 0)
+    monkeypatch.setattr(folders, "CACHED_BYTES", 0)
     assert torch.equal(kept[0], kept[1])
     assert torch.equal(kept[0], torch.cat([pixels for pixels, _ in whole]))
 

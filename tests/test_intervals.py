@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swinprune_lite.reproduction.intervals import interval, paired_difference, spread
+from swinprune_lite.measurements.intervals import interval, paired_difference, spread
 
 
 def test_interval_of_one_half():

@@ -10,11 +10,10 @@ import pytest
 import torch
 import yaml
 
-from swinprune_lite.reproduction import arithmetic, ledger, paper
-from swinprune_lite.reproduction.evidence import Evidence
-from swinprune_lite.reproduction.measure import Measurement
-from swinprune_lite.reproduction.profiles import get_profile
-from swinprune_lite.reproduction.verdicts import (
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.setting import Measurement
+from swinprune_lite.paper import arithmetic, ledger, numbers
+from swinprune_lite.paper.verdicts import (
     AGAINST,
     ARITHMETIC,
     CONTRADICTED,
@@ -26,6 +25,7 @@ from swinprune_lite.reproduction.verdicts import (
     compare,
     direction,
 )
+from swinprune_lite.studies.profiles import get_profile
 
 EVIDENCE = Evidence()
 
@@ -38,7 +38,7 @@ def table():
 def test_one_row_for_every_number_and_claim(table):
     """Counted with the csv module alone."""
     printed, totals = Counter(), {}
-    for path in paper.FOLDER.glob("*.csv"):
+    for path in numbers.FOLDER.glob("*.csv"):
         for row in csv.DictReader(path.open()):
             for column, value in row.items():
                 if value and re.search(r"_(pct|m|g)$", column) and column not in ("nominal_ratio_pct", "ratio_pct"):
@@ -46,7 +46,7 @@ def test_one_row_for_every_number_and_claim(table):
                         totals[row["model"], column] = value
                     else:
                         printed[value] += 1
-    claims = yaml.safe_load((paper.FOLDER / "claims.yaml").read_text())
+    claims = yaml.safe_load((numbers.FOLDER / "claims.yaml").read_text())
     assert (sum(printed.values()), len(totals), len(claims)) == (283, 8, 24)
     assert len(table) == 315
     assert table.id.is_unique
@@ -58,7 +58,7 @@ def test_every_verdict_is_one_of_the_kinds_and_says_what_it_needs(table):
     assert set(kinds) <= set(VERDICTS)
     assert table.verdict[kinds == "not decided here"].str.contains("needs ").all()
     assert ledger.totals(table)["rows"].sum() == 315
-    notebooks = {path.stem for path in (paper.SHIPPED.parents[1] / "notebooks").glob("*.ipynb")}
+    notebooks = {path.stem for path in (numbers.SHIPPED.parents[1] / "notebooks").glob("*.ipynb")}
     assert set(table.source) <= notebooks
 
 
@@ -78,11 +78,11 @@ def test_no_other_number_of_the_paper_is_suspected(table):
 
 
 def altered(tmp_path, monkeypatch, name, old, new):
-    folder = shutil.copytree(paper.FOLDER, tmp_path / "paper")
+    folder = shutil.copytree(numbers.FOLDER, tmp_path / "paper")
     text = (folder / name).read_text()
     assert text.count(old) == 1, text.count(old)
     (folder / name).write_text(text.replace(old, new))
-    monkeypatch.setattr(paper, "FOLDER", folder)
+    monkeypatch.setattr(numbers, "FOLDER", folder)
     return ledger.ledger(EVIDENCE).set_index("id").verdict
 
 
@@ -144,22 +144,22 @@ class Paper:
 
     def __init__(self, off=0.0):
         self.profile, self.off = get_profile("imagenet"), off
-        self.table1 = paper.paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
-        self.table3 = paper.paper_table("table3_uniform_vs_dimap").set_index(["model", "ratio_pct"])
+        self.table1 = numbers.paper_table("table1_pruned_swin").set_index(["model", "nominal_ratio_pct"])
+        self.table3 = numbers.paper_table("table3_uniform_vs_dimap").set_index(["model", "ratio_pct"])
 
     def measurements(self, model, method, ratio):
-        printed = self.table1.loc[(paper.counterpart(model), round(100 * ratio))]
+        printed = self.table1.loc[(numbers.counterpart(model), round(100 * ratio))]
         return [Measurement(torch.ones(1), torch.ones(1), 0, int(printed.flops_g * 1e9))]
 
     def accuracy(self, model, method, ratio, steps=0, kind="top1"):
         if method == "dense":
-            value = self.table1.loc[(paper.counterpart(model), 0), f"{kind}_pct"]
+            value = self.table1.loc[(numbers.counterpart(model), 0), f"{kind}_pct"]
         else:
-            value = self.table3.loc[(paper.counterpart(model), round(100 * ratio)), f"{method}_top1_pct"]
+            value = self.table3.loc[(numbers.counterpart(model), round(100 * ratio)), f"{method}_top1_pct"]
         return value + self.off, 0.0, 1
 
     def gain(self, model, first, second, ratio):
-        row = self.table3.loc[(paper.counterpart(model), round(100 * ratio))]
+        row = self.table3.loc[(numbers.counterpart(model), round(100 * ratio))]
         return row.dimap_top1_pct - row.uniform_top1_pct + self.off, 0.0
 
 

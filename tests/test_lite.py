@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import swinprune_lite as sp
-from swinprune_lite import data, files, lite
+from swinprune_lite import data, files
+from swinprune_lite.models import lite
 
 
 @pytest.mark.parametrize(("name", "seed"), [(name, seed) for name in sp.LITE_MODELS for seed in sp.lite_seeds(name)])

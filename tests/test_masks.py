@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 import swinprune_lite as sp
-from swinprune_lite import selection
-from swinprune_lite.budgets import same_share
-from swinprune_lite.importance import relative_energy
-from swinprune_lite.masks import METHODS, by_layer, by_module, magnitude, whole_model
+from swinprune_lite.pruning import selection
+from swinprune_lite.pruning.budgets import same_share
+from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.pruning.masks import METHODS, by_layer, by_module, magnitude, whole_model
 
 
 def reference_masks(model, ratio, score, groups):

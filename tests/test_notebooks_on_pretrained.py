@@ -13,7 +13,7 @@ import timm
 from stubs import make_folder, make_hub, make_imagenette
 from timm.models._hub import save_for_hf
 
-from swinprune_lite.pretrained import PAPER_MODELS
+from swinprune_lite.models.pretrained import PAPER_MODELS
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from stubs import REVISION, make_hub
 from timm.models._hub import save_for_hf
 
-from swinprune_lite import pretrained
-from swinprune_lite.pretrained import PAPER_MODELS, config, load_pretrained, weights_file
+from swinprune_lite.models import pretrained
+from swinprune_lite.models.pretrained import PAPER_MODELS, config, load_pretrained, weights_file
 
 SMALLEST = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 

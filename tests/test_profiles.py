@@ -12,14 +12,14 @@ from stubs import make_folder, make_hub, make_imagenet, make_imagenette
 from timm.data import ImageNetInfo
 from torch import nn
 
-from swinprune_lite import evaluate
-from swinprune_lite.memory import advise_on_memory
-from swinprune_lite.pretrained import PAPER_MODELS, config
-from swinprune_lite.reproduction import experiments, grid, sources
-from swinprune_lite.reproduction.evidence import evidence_for
-from swinprune_lite.reproduction.measure import Measurement, Setting
-from swinprune_lite.reproduction.profiles import PROFILES, get_profile
-from swinprune_lite.reproduction.store import Store
+from swinprune_lite.measurements import frames, live, sources
+from swinprune_lite.measurements.setting import Measurement, Setting
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.models.pretrained import PAPER_MODELS, config
+from swinprune_lite.studies import reproduction
+from swinprune_lite.studies.profiles import PROFILES, evidence_for, get_profile
+from swinprune_lite.training import evaluate
+from swinprune_lite.training.memory import advise_on_memory
 
 TINY = PAPER_MODELS[0]
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
@@ -160,14 +160,14 @@ def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
     monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenette2-320/val").rglob("*.JPEG")))
     run = get_profile("imagenette", [TINY])
     for _ in range(2):
-        table = experiments.stored(evidence_for(run), run.models, run.methods, [0.5])
+        table = frames.stored(evidence_for(run), run.models, run.methods, [0.5])
         assert len(table) == 5
         assert set(table.top1) == {100.0}
     assert len(measured) == 5
     assert "50% removed by dimap: top-1 100.00 %" in capsys.readouterr().err
     assert {path.name for path in (home / "results/imagenette").glob("*.jsonl")} == {f"{TINY}.jsonl"}
-    assert experiments.live_one_shot(run) == experiments.live_finetuned(run) == []
-    assert experiments.compare_with_store(run, [], evidence_for(run).store).empty
+    assert reproduction.live_one_shot(run) == reproduction.live_finetuned(run) == []
+    assert live.compare_with_store(run, [], evidence_for(run).store).empty
     # other images: nothing of it is shown
     (home / "imagenette2-320/val/n01440764/more.JPEG").write_bytes(b"1")
     sources.listing_digest.cache_clear()
@@ -214,10 +214,10 @@ def test_too_little_memory_suggests_a_batch_size():
 
 
 def test_the_grid_of_real_models_is_small():
-    assert {setting.method for setting in grid.whole(get_profile("imagenette"))} == {
+    assert {setting.method for setting in reproduction.whole(get_profile("imagenette"))} == {
         "dense", "dimap", "lamp", "uniform", "module-magnitude",
     }  # fmt: skip
-    assert {setting.training_seed for setting in grid.whole(get_profile("imagenette"))} == {0}
+    assert {setting.training_seed for setting in reproduction.whole(get_profile("imagenette"))} == {0}
 
 
 def test_weights_of_999_classes_are_refused(home, monkeypatch):

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import swinprune_lite as sp
-from swinprune_lite.reproduction.paper import TABLES, paper_table
+from swinprune_lite.paper.numbers import TABLES, paper_table
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

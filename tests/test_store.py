@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from swinprune_lite.reproduction import grid, store
-from swinprune_lite.reproduction.evidence import Evidence
-from swinprune_lite.reproduction.measure import Measurement, Setting, measure
-from swinprune_lite.reproduction.profiles import get_profile
-from swinprune_lite.reproduction.store import Store, key
+from swinprune_lite.measurements import store
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.measure import measure
+from swinprune_lite.measurements.profile import replicates
+from swinprune_lite.measurements.setting import Measurement, Setting
+from swinprune_lite.measurements.store import Store, key
+from swinprune_lite.studies import reproduction
+from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[1]
 LITE = get_profile("lite")
@@ -98,16 +101,16 @@ def test_code_version_ignores_prose_and_nothing_else():
 
 def test_every_measurement_of_the_grid_is_in_the_committed_store_and_nothing_else():
     committed = Store()
-    missing = [setting for setting in grid.whole(LITE) if committed.find(LITE, setting) is None]
+    missing = [setting for setting in reproduction.whole(LITE) if committed.find(LITE, setting) is None]
     assert missing == []
-    assert set(committed.records) == set(grid.whole(LITE))
+    assert set(committed.records) == set(reproduction.whole(LITE))
 
 
 def test_a_sample_drawn_afresh_is_recomputed():
     """Another one in every run; each is named when it fails."""
     committed, draw = Store(), random.SystemRandom()
-    one_shot = [setting for setting in grid.whole(LITE) if not setting.steps]
-    tuned = [setting for setting in grid.whole(LITE) if setting.steps and "tiny" in setting.model]
+    one_shot = [setting for setting in reproduction.whole(LITE) if not setting.steps]
+    tuned = [setting for setting in reproduction.whole(LITE) if setting.steps and "tiny" in setting.model]
     drawn = [(setting, 1000) for setting in draw.sample(one_shot, 12)]
     drawn += [(setting, None) for setting in draw.sample(one_shot, 2)] + [(draw.choice(tuned), 1000)]
     wrong = [s for s, images in drawn if not measure(LITE, s, images).same_as(committed.find(LITE, s))]
@@ -120,12 +123,12 @@ def test_missing_evidence_says_what_to_do(tmp_path):
 
 
 def test_replicates():
-    assert len(grid.replicates(LITE, "swin_lite_tiny", "dimap", 0.5)) == 3  # training seeds
-    assert len(grid.replicates(LITE, "swin_lite_base", "dimap", 0.5)) == 1  # one training seed, nothing drawn
-    assert len(grid.replicates(LITE, "swin_lite_base", "random", 0.5)) == 3
-    assert len(grid.replicates(LITE, "swin_lite_base", "dimap", 0.5, steps=25)) == 3
-    assert len(grid.replicates(LITE, "swin_lite_tiny", "dimap", 0.9, steps=25)) == 1  # high ratios tuned once
-    first, *others = grid.replicates(LITE, "swin_lite_tiny", "dimap", 0.5)
+    assert len(replicates(LITE, "swin_lite_tiny", "dimap", 0.5)) == 3  # training seeds
+    assert len(replicates(LITE, "swin_lite_base", "dimap", 0.5)) == 1  # one training seed, nothing drawn
+    assert len(replicates(LITE, "swin_lite_base", "random", 0.5)) == 3
+    assert len(replicates(LITE, "swin_lite_base", "dimap", 0.5, steps=25)) == 3
+    assert len(replicates(LITE, "swin_lite_tiny", "dimap", 0.9, steps=25)) == 1  # high ratios tuned once
+    first, *others = replicates(LITE, "swin_lite_tiny", "dimap", 0.5)
     assert first.images == 0
     assert {other.images for other in others} == {LITE.common_images}
 

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from swinprune_lite.reproduction import tables
+from swinprune_lite.paper import tables
 
 LITE, PAPER = tables.LITE, tables.PAPER
 

@@ -7,10 +7,11 @@ layers of a module, carry the pattern.
 import torch
 from torch import nn
 
-from swinprune_lite.importance import check_weight, relative_energy
-from swinprune_lite.masks import Masks, by_module
-from swinprune_lite.modules import prunable
-from swinprune_lite.selection import select
+from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.pruning.importance import check_weight, relative_energy
+from swinprune_lite.pruning.masks import by_module
+from swinprune_lite.pruning.selection import select
+from swinprune_lite.types import Masks
 
 
 def two_four_masks(model: nn.Module, ratio: float = 0.5) -> Masks:

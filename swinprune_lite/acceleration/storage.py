@@ -21,10 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic
-from swinprune_lite.holding import check_masks
-from swinprune_lite.masks import Masks
-from swinprune_lite.modules import prunable
+from swinprune_lite.pruning.holding import check_masks
+from swinprune_lite.types import Masks
 
 FORMAT = "swinprune-lite pruned weights, version 1"
 VALUES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}

@@ -11,10 +11,11 @@ import math
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.groups import HEADS, HIDDEN, KINDS, Part, energies, parts
-from swinprune_lite.cost import InputSize, macs_and_positions
-from swinprune_lite.importance import check_weight, importance
-from swinprune_lite.masks import Masks
+from swinprune_lite.acceleration.energies import energies
+from swinprune_lite.anatomy.parts import HEADS, HIDDEN, KINDS, Part, parts
+from swinprune_lite.pruning.cost import macs_and_positions
+from swinprune_lite.pruning.importance import check_weight, importance
+from swinprune_lite.types import InputSize, Masks
 
 MULTIPLE = 64
 LEAST_GROUPS = 8  # of an MLP, or they would be too coarse to choose from

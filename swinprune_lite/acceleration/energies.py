@@ -1,0 +1,31 @@
+"""The energy of hidden units and heads: what takes the place of w^2 in equation 10 for groups that leave whole.
+
+A hidden unit is a row of fc1, its bias and a column of fc2. A head is its rows of q, k and v with their
+biases, its column of the position bias, and its columns of the projection. Either way the block's output
+loses exactly the product of two matrices, what writes the group (W_in: rows of fc1 or of v) and what reads
+it (W_out: columns of fc2 or of the projection), and equation 7's argument bounds the change by norms:
+
+    ||W_out[S] a(W_in[S] x)|| <= ||W_out[S]||_F ||W_in[S]||_F ||x||                 for a set S of groups
+      <= 1/2 (||W_in[S]||_F^2 / ||W_in||_F^2 + ||W_out[S]||_F^2 / ||W_out||_F^2) ||W_in||_F ||W_out||_F ||x||
+
+The first factor of the last line is a sum over the groups of S: each group's *energy*. Attention's rows sum
+to one and q and k set only where a head looks, so they are not in the bound. Energy takes the place of w^2
+in equation 10.
+"""
+
+import torch
+from torch import nn
+
+from swinprune_lite.anatomy.parts import Part
+
+
+def energies(model: nn.Module, part: Part) -> torch.Tensor:
+    """Energy of each group of a part, float64 (count,), summing to 1: the derivation above."""
+    rows = model.get_submodule(part.writer).weight.detach().double()
+    rows = rows.unflatten(0, (-1, part.count, part.width))[-1]  # of q, k and v the last
+    columns = model.get_submodule(part.reader).weight.detach().double().T.unflatten(0, (part.count, part.width))
+    shares = []
+    for matrix in (rows, columns):
+        energy = matrix.square().flatten(1).sum(1)
+        shares.append(energy / energy.sum().clamp(min=torch.finfo(torch.float64).tiny))
+    return sum(shares) / 2

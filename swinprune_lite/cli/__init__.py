@@ -1,0 +1,1 @@
+"""Commands: `python -m swinprune_lite.cli.<name> --help`."""

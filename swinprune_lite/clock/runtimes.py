@@ -1,0 +1,200 @@
+"""Time, memory and energy of dense and pruned models in the runtimes that people deploy."""
+
+import copy
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+from torch.sparse import to_sparse_semi_structured
+
+from swinprune_lite.acceleration import (
+    block_masks,
+    compact,
+    structured_masks,
+    two_four_masks,
+)
+from swinprune_lite.acceleration.onnx_export import export_onnx, session
+from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.clock.timing import SparseLinear, interleaved, zeroed
+from swinprune_lite.files import RESULTS
+from swinprune_lite.pruning.cost import cost
+from swinprune_lite.pruning.masks import make_masks
+from swinprune_lite.types import Masks
+
+KEPT = RESULTS / "beyond_times.json"
+RUNTIMES = ("eager", "torch.compile", "ONNX Runtime")
+BLOCK = 32
+RATIO = 0.5  # of the prunable weights, for patterns that leave every shape
+RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
+
+
+def variants(model: nn.Module, removed: float = 0.5) -> tuple[dict[str, nn.Module], dict[str, float]]:
+    """The ways to prune a model, and the theoretical speed-up of each: the dense MACs divided by those left.
+
+    Args:
+        model: a timm model; random weights do.
+        removed: share of the MACs that the compact model loses.
+
+    On a GPU all ways are in half precision, since its kernels for 2:4 are.
+    """
+    device = next(model.parameters()).device
+    models, theory = {"dense": model.eval()}, {"dense": 1.0}
+    dense = cost(model).macs
+    for way, masks in _masks(model).items():
+        models[way] = zeroed(model, masks)
+        theory[way] = dense / cost(model, masks).nonzero_macs
+    models["compact"] = compact(model, structured_masks(model, removed)).eval()
+    theory["compact"] = dense / cost(models["compact"]).macs
+    if device.type == "cuda":
+        models = {way: copy.deepcopy(each).half() for way, each in models.items()}
+        models["2:4"] = _semi_structured(models["2:4"])
+    models["blocks"] = block_sparse(models["blocks"])
+    return models, theory
+
+
+def _masks(model: nn.Module) -> dict[str, Masks]:
+    return {
+        "masked": make_masks(model, RATIO),
+        "2:4": two_four_masks(model, RATIO),
+        "blocks": block_masks(model, RATIO, (BLOCK, BLOCK)),
+    }
+
+
+def _semi_structured(model: nn.Module) -> nn.Module:
+    """The model, changed in place, with its 2:4 weights in torch's layout for sparse tensor cores."""
+    for name in prunable(model):
+        path = name.removesuffix(".weight")
+        weight = to_sparse_semi_structured(model.get_parameter(name).detach())
+        model.get_submodule(path).weight = nn.Parameter(weight, requires_grad=False)
+    return model
+
+
+def block_sparse(model: nn.Module, side: int = BLOCK) -> nn.Module:
+    """The model, changed in place, with its prunable layers in torch's block sparse row layout."""
+    for name in prunable(model):
+        parent, _, leaf = name.removesuffix(".weight").rpartition(".")
+        layer = SparseLinear(model.get_submodule(f"{parent}.{leaf}"))
+        layer.weight = model.get_parameter(name).detach().to_sparse_bsr((side, side))
+        setattr(model.get_submodule(parent), leaf, layer)
+    return model
+
+
+def prepared(model: nn.Module, images: torch.Tensor, runtime: str) -> Callable[[], object]:
+    """One forward pass of the model in a runtime, ready to be timed.
+
+    Raises:
+        ValueError: an unknown runtime.
+    """
+    if runtime == "eager":
+        return lambda: model(images)
+    if runtime == "torch.compile":
+        compiled = torch.compile(model)
+        return lambda: compiled(images)
+    if runtime == "ONNX Runtime":
+        with tempfile.TemporaryDirectory() as folder:
+            export_onnx(model, Path(folder) / "model.onnx", len(images))
+            loaded, array = session(Path(folder) / "model.onnx"), images.numpy()
+        return lambda: loaded.run(None, {"images": array})
+    raise ValueError(f"Unknown runtime {runtime!r}; choose one of {', '.join(RUNTIMES)}.")
+
+
+def speedups(
+    models: Mapping[str, nn.Module], theory: Mapping[str, float], batch: int, runtime: str, repeats: int
+) -> pd.DataFrame:
+    """Measured speed-ups over the dense model, the ways taking turns.
+
+    Args:
+        models, theory: of `variants`.
+        batch: images at a time.
+        runtime: one of `RUNTIMES`. Each is measured by itself: the waiting threads of one would slow another.
+        repeats: turns; each is divided by the dense pass of its turn.
+
+    Returns:
+        One row a way but "dense": theory, speed-up (median) with its quartiles "low" and "high", share of
+        theory, milliseconds of the way and of the dense model (medians).
+    """
+    images = noise(models["dense"], batch)
+    runs = {way: prepared(model, images, runtime) for way, model in models.items()}
+    seconds = pd.DataFrame(interleaved(runs, repeats))
+    del runs
+    gc.collect()
+    rows = []
+    for way in models:
+        if way == "dense":
+            continue
+        speed = seconds["dense"] / seconds[way]
+        rows.append({
+            "way": way, "batch": batch, "runtime": runtime, "theory": theory[way], "speedup": speed.median(),
+            "low": speed.quantile(0.25), "high": speed.quantile(0.75), "share": speed.median() / theory[way],
+            "ms": 1000 * seconds[way].median(), "dense ms": 1000 * seconds["dense"].median(), "repeats": repeats,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+_PEAK = """
+import sys, torch, timm
+from swinprune_lite.anatomy.inputs import noise
+def peak():  # of this process: what getrusage says begins with its parent's
+    return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak()
+model = torch.load(sys.argv[1], weights_only=False)
+with torch.inference_mode():
+    model(noise(model, int(sys.argv[2])))
+print(peak() - before)
+"""
+
+
+def peak_memory(model: nn.Module, batch: int) -> float:
+    """Bytes at the peak of loading a model and of one forward pass, beyond torch's own.
+
+    Each is measured in a process of its own, on Linux.
+    """
+    with tempfile.NamedTemporaryFile() as file:
+        torch.save(model, file.name)
+        command = [sys.executable, "-c", _PEAK, file.name, str(batch)]
+        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def joules() -> float | None:
+    """The processor's energy counter (RAPL), in joules; None where there is none, or none that may be read."""
+    try:
+        return int(RAPL.read_text()) / 1e6
+    except (OSError, ValueError):
+        return None
+
+
+def recorded(path: Path = KEPT) -> dict:
+    """What `benchmarks/acceleration.py --keep` kept, with its provenance.
+
+    "speedups", "lite", "memory" and "shares" are data frames.
+
+    Raises:
+        LookupError: nothing was kept.
+    """
+    if not path.is_file():
+        raise LookupError(
+            f"{path} is missing; in the repository 'python benchmarks/acceleration.py --keep' measures it."
+        )
+    found = json.loads(path.read_text())
+    return found | {name: pd.DataFrame(found[name]) for name in ("speedups", "lite", "memory", "shares")}
+
+
+def targets(found: pd.DataFrame, least: Mapping[int, float]) -> pd.DataFrame:
+    """The compact models' rows with whether the share of theory reaches `least` for the batch."""
+    rows = found.query("way == 'compact'").copy()
+    rows["reached"] = rows.share >= rows.batch.map(least)
+    return rows
+
+
+def table(rows: pd.DataFrame, columns: Sequence[str] = ("theory", "speedup", "low", "high", "share")) -> pd.DataFrame:
+    """Rows of `speedups` as a table, by model, runtime, batch and way."""
+    index = [name for name in ("model", "runtime", "batch", "way") if name in rows]
+    return rows.set_index(index)[list(columns)].round(2)

@@ -1,0 +1,39 @@
+"""The notebooks' figures. Each takes a data frame or a model and returns a matplotlib figure."""
+
+from swinprune_lite.figures.acceleration import (
+    accuracy_against_time,
+    mac_and_time_shares,
+    speedup_against_theory,
+)
+from swinprune_lite.figures.accuracy import accuracy_against_ratio, before_and_after, differences
+from swinprune_lite.figures.architecture import (
+    components,
+    module_map,
+    pareto_front,
+    state_of_the_art,
+)
+from swinprune_lite.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
+from swinprune_lite.figures.style import METHOD_STYLES, set_style
+from swinprune_lite.figures.theory import bound_looseness, distortions, speedups
+
+__all__ = [
+    "METHOD_STYLES",
+    "accuracy_against_ratio",
+    "accuracy_against_time",
+    "before_and_after",
+    "bound_looseness",
+    "components",
+    "differences",
+    "distortions",
+    "heat_map",
+    "keep_ratios",
+    "mac_and_time_shares",
+    "masks",
+    "module_map",
+    "pareto_front",
+    "set_style",
+    "speedup_against_theory",
+    "speedups",
+    "state_of_the_art",
+    "weight_histograms",
+]

@@ -1,0 +1,104 @@
+"""Figures layer by layer: magnitudes (figure 2), kept shares (figure 5), masks (figure 6)."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from torch import nn
+
+from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.figures.style import LAYER_STYLES, LINE, MODULE_COLOURS, WIDTH
+
+
+def weight_histograms(model: nn.Module, threshold: float, blocks: int = 2) -> Figure:
+    """Figure 2: the weights of QKV, PRJ, FC1 and FC2 in the first blocks, and a magnitude threshold.
+
+    Args:
+        model: a Swin.
+        threshold: drawn on both sides of zero.
+        blocks: a panel each.
+    """
+    size = (WIDTH, 3 * blocks + 0.6)
+    figure, grid = plt.subplots(blocks, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    panels = grid[:, 0]
+    table = layers(model)
+    limit = 8 * threshold
+    for block, axes in enumerate(panels, 1):
+        for row in table[table.block == block].itertuples():
+            values = model.get_parameter(row.name).detach().flatten().numpy()
+            percent = np.full(len(values), 100 / len(values))
+            axes.hist(values, 64, (-limit, limit), weights=percent, histtype="step", linewidth=1.6, label=row.layer,
+                      **LAYER_STYLES[row.layer])  # fmt: skip
+        for side in (-threshold, threshold):
+            axes.axvline(side, color=LINE, linewidth=1, linestyle=":")
+        axes.set(title=f"block {block}", ylabel="weights in a bin (%)")
+    panels[-1].set_xlabel("weight (dotted: plus and minus the threshold)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
+
+
+def heat_map(table: pd.DataFrame, values: pd.Series, label: str) -> Figure:
+    """A value for every layer: kinds of layer down, blocks across, stage boundaries white.
+
+    Args:
+        table: of `layers.layers`.
+        values: percent, indexed alike.
+        label: of the colour bar, with the unit.
+    """
+    wide = table.assign(value=values).pivot(index="layer", columns="block", values="value").loc[list(LAYER_STYLES)]
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")
+    image = axes.imshow(wide, cmap="cividis", aspect="auto", vmin=0, vmax=100)
+    stages = table.drop_duplicates("block").set_index("block").stage
+    for block in stages.index[stages.diff() > 0]:
+        axes.axvline(block - 1.5, color="white", linewidth=2)
+    axes.set_yticks(range(len(wide)), wide.index)
+    axes.set_xticks(range(len(wide.columns)), wide.columns)
+    axes.grid(visible=False)
+    axes.set_xlabel("block (white lines: stage boundaries)")
+    figure.colorbar(image, label=label)
+    return figure
+
+
+def keep_ratios(kept: pd.DataFrame) -> Figure:
+    """Figure 5: the kept share of every layer, coloured by module, with the stage boundaries.
+
+    Args:
+        kept: of `layers.kept_shares`.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
+    for module, rows in kept.groupby("module", sort=False):
+        axes.bar(rows.index, rows.kept_pct, width=0.85, color=MODULE_COLOURS[module], label=module)
+    for number in kept.index[kept.stage.diff() > 0]:
+        axes.axvline(number - 0.5, color=LINE, linewidth=1, linestyle=":")
+    for stage, rows in kept.groupby("stage"):
+        axes.text(rows.index.to_numpy().mean(), 102, f"stage {stage}", ha="center", fontsize=10)
+    axes.grid(axis="x", visible=False)
+    axes.set(xlabel="layer (QKV, PRJ, FC1, FC2 of each block in turn)", ylabel="weights kept (%)", ylim=(0, 110))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def masks(block: Mapping[str, np.ndarray]) -> Figure:
+    """Figure 6: the masks of the first block's four layers; dark is kept, white removed.
+
+    Args:
+        block: of `layers.first_block`.
+    """
+    figure, panels = plt.subplots(2, 2, figsize=(WIDTH, 8.5), layout="constrained", height_ratios=[3, 2])
+    for axes, name in zip(panels.flat, ("QKV", "FC1", "PRJ", "FC2")):
+        mask = block[name]
+        axes.imshow(mask, cmap=ListedColormap(["white", LAYER_STYLES[name]["color"]]), vmin=0, vmax=1,
+                    interpolation="nearest", aspect="auto")  # fmt: skip
+        axes.grid(visible=False)
+        axes.set(title=f"{name}: {100 * mask.mean():.0f} % kept", xlabel="input", ylabel="output")
+        if name == "QKV":
+            third = mask.shape[0] // 3
+            for part in (1, 2):
+                axes.axhline(part * third - 0.5, color="#D55E00", linewidth=2)
+            axes.set_yticks(
+                [third * (part + 0.5) for part in range(3)], ["query", "key", "value"], rotation=90, va="center"
+            )
+    return figure

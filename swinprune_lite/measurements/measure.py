@@ -1,0 +1,100 @@
+"""One measurement: a model, pruned or not, fine-tuned or not, and for every test image whether it was right."""
+
+import time
+from collections.abc import Callable
+
+from torch import nn
+
+from swinprune_lite.acceleration.compacting import compact
+from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
+from swinprune_lite.acceleration.structured import structured_masks
+from swinprune_lite.measurements.profile import Profile
+from swinprune_lite.measurements.setting import Measurement, Setting
+from swinprune_lite.pruning.cost import cost
+from swinprune_lite.pruning.holding import apply_masks, remove_masks
+from swinprune_lite.pruning.masks import METHODS, digest, make_masks
+from swinprune_lite.training.distillation import Taught
+from swinprune_lite.training.evaluate import ranks
+from swinprune_lite.training.finetune import finetune
+from swinprune_lite.types import Masks
+
+PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
+    "compact": structured_masks,  # its ratio is a share of the MACs by itself
+    "2:4": two_four_masks,
+    "blocks 16": lambda model, ratio: block_masks(model, ratio, (16, 16)),
+    "blocks 32": lambda model, ratio: block_masks(model, ratio, (32, 32)),
+}
+WAYS = (*METHODS, *PATTERNS)
+"""All that `Setting.method` may be beside "dense": the methods of `make_masks`, and patterns that a clock can see."""
+
+BISECTIONS = 10  # of the ratio of weights that removes a share of the MACs: to a thousandth
+
+
+def measure(profile: Profile, setting: Setting, images: int | None = None) -> Measurement:
+    """Load, prune, fine-tune if asked, and evaluate.
+
+    Args:
+        profile: gives the weights, the images and the recipe.
+        setting: what to measure.
+        images: evaluate on the first so many test images only; None: as the setting says.
+
+    Raises:
+        ValueError: an unknown method or budget.
+    """
+    start = time.perf_counter()
+    model = profile.load(setting.model, setting.training_seed)
+    masks = masks_of(model, setting)
+    if setting.method == "compact":
+        model = compact(model, masks)
+    elif masks:
+        apply_masks(model, masks)
+    if setting.steps:
+        batches = profile.training_batches(setting.seed, setting.steps)
+        if setting.teacher == "dense":
+            batches = Taught(batches, profile.load(setting.model, setting.training_seed).to(profile.recipe.precision))
+        finetune(model, batches, profile.recipe, seed=setting.seed)
+        remove_masks(model)
+    rank = ranks(model, profile.test_batches(images or setting.images or None))
+    left = cost(model, None if setting.method == "compact" else masks)
+    seconds = time.perf_counter() - start
+    return Measurement(
+        rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, digest(masks) if masks else "", seconds
+    )
+
+
+def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
+    """The masks of a setting on a model; None for "dense".
+
+    Raises:
+        ValueError: an unknown method or budget, or one that does not fit the method.
+    """
+    if setting.method == "dense":
+        return None
+    if setting.method not in WAYS:
+        raise ValueError(f"Unknown method {setting.method!r}; choose one of dense, {', '.join(WAYS)}.")
+    if setting.budget not in ("weights", "macs"):
+        raise ValueError(f"Unknown budget {setting.budget!r}; the ratio is a share of the 'weights' or of the 'macs'.")
+    make = PATTERNS.get(setting.method)
+    if setting.method == "compact" and setting.budget != "macs":
+        raise ValueError("A compact model loses a share of the MACs; give the budget 'macs'.")
+    if make is None:
+        make = lambda model, ratio: make_masks(model, ratio, setting.method, setting.seed)  # noqa: E731
+    if setting.budget == "weights" or setting.method == "compact":
+        return make(model, setting.ratio)
+    return removing_macs(model, setting.ratio, make)
+
+
+def removing_macs(model: nn.Module, removed: float, make: Callable[[nn.Module, float], Masks]) -> Masks:
+    """Masks whose ratio of weights removes just so much of the MACs.
+
+    Args:
+        model: the network.
+        removed: share of its MACs.
+        make: from a model and a ratio of weights to masks.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(BISECTIONS):
+        ratio = (low + high) / 2
+        left = cost(model, make(model, ratio))
+        low, high = (ratio, high) if left.nonzero_macs > (1 - removed) * left.macs else (low, ratio)
+    return make(model, high)

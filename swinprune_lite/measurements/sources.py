@@ -1,0 +1,121 @@
+"""Where a profile's models and images come from: the protocol, and what ships with the package."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from swinprune_lite.data.pairs import DIGESTS, FashionPairs, lite_data
+from swinprune_lite.models.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
+from swinprune_lite.types import Batches
+
+
+class Source(Protocol):
+    """What a profile asks of where its models and images come from."""
+
+    ships: ClassVar[bool]
+    """Whether weights, images and results come with the package."""
+
+    device: str
+    """ "cpu" or "cuda", where models are put."""
+
+    batch_size: int
+    """Images evaluated at a time."""
+
+    def resolve(self, models: Sequence[str]) -> tuple[str, ...]:
+        """The models' full names, checked: known, and all taking the same images."""
+
+    def load(self, model: str, training_seed: int = 0) -> nn.Module:
+        """The trained model, in evaluation mode."""
+
+    def training_seeds(self, model: str) -> list[int]:
+        """Seeds of the trainings of which the weights are there."""
+
+    def test_batches(self, models: Sequence[str], images: int | None = None) -> Batches:
+        """What accuracy is measured on: all of it, or the first so many images; `images` says how many they are."""
+
+    def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
+        """The first `steps` batches of an epoch, the same in every call with this seed; None: of a whole epoch."""
+
+    def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
+        """SHA-256 of the weights and of the images, with the training images if they are used."""
+
+    def say(self, models: Sequence[str], live_images: int) -> str:
+        """What the numbers are, and what they are not."""
+
+    def identity(self) -> str:
+        """A short name for the images, so that results on others are kept apart; "" where there are no others."""
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The lite models and Fashion-Pairs-100, which come with the package.
+
+    Attributes:
+        split: of `lite_data`, what accuracy is measured on.
+    """
+
+    split: str
+    ships: ClassVar[bool] = True
+    device: ClassVar[str] = "cpu"
+    batch_size: ClassVar[int] = 100
+
+    def resolve(self, models: Sequence[str]) -> tuple[str, ...]:
+        """The models' names, checked."""
+        for model in models:
+            if model not in LITE_MODELS:
+                raise ValueError(f"Unknown lite model {model!r}; choose from {', '.join(LITE_MODELS)}.")
+        return tuple(models)
+
+    def load(self, model: str, training_seed: int = 0) -> nn.Module:
+        """The trained model."""
+        return load_lite(model, training_seed)
+
+    def training_seeds(self, model: str) -> list[int]:
+        """Seeds of the trainings of which the weights are there."""
+        return lite_seeds(model)
+
+    def test_batches(self, models: Sequence[str], images: int | None = None) -> FashionPairs:
+        """What accuracy is measured on: all of it, or the first so many images."""
+        data = lite_data(self.split)
+        return data if images is None else replace(data, right=data.right[:images])
+
+    def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
+        """The first `steps` batches of a pass, in every epoch of another one; None: of a whole pass."""
+        return _Passes(**vars(lite_data("train", batch_size, seed)), steps=steps)
+
+    def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
+        """SHA-256 of the weights and of the images, with the training images if they are used."""
+        used = DIGESTS if training else {name: value for name, value in DIGESTS.items() if name != "train"}
+        return {"weights": lite_card(model, training_seed)["sha256"], **used}
+
+    def say(self, models: Sequence[str], live_images: int) -> str:
+        """What the numbers are, and what they are not."""
+        return (
+            "Trained for this project on Fashion-Pairs-100; the weights are the shipped ones.\n"
+            f"Accuracy: on {live_images:,} test images if computed in this build, on up to "
+            f"{lite_data('test').images:,} if from the results store.\nThese are not ImageNet results."
+        )
+
+    def identity(self) -> str:
+        """There are no other images."""
+        return ""
+
+
+@dataclass
+class _Passes(FashionPairs):
+    """Garment pairs, in every epoch others, the first `steps` batches of a pass."""
+
+    steps: int | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return min(super().__len__(), self.steps or super().__len__())
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        return islice(super().__iter__(), len(self))

@@ -1,0 +1,181 @@
+"""Pretrained weights: timm's models, from its hub or a folder of one's own; fetched once, and checked.
+
+A model is named as timm names it: "swin_tiny_patch4_window7_224.ms_in1k" (architecture and tag),
+"hf-hub:somebody/model", or "local-dir:/folder" with the config.json and model.safetensors that timm's
+`save_for_hf` writes.
+"""
+
+import difflib
+import re
+import textwrap
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import timm
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+from timm.models import PretrainedCfg, get_pretrained_cfg, load_model_config_from_hf, parse_model_name
+from timm.models._hub import load_model_config_from_path
+from torch import nn
+
+from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.files import sha256
+
+PAPER_MODELS = tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base"))
+"""The paper's Swin-T, S and B, trained on ImageNet-1k alone; timm's default tag of base is ImageNet-22k's."""
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def best_device() -> str:
+    """ "cuda" where there is a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def config(name: str) -> PretrainedCfg:
+    """What timm knows of pretrained weights: where they are, what images they take, how many classes they tell apart.
+
+    Args:
+        name: see above.
+
+    Raises:
+        ValueError: timm does not know the model or the tag, has no weights for it, or the folder has no configuration.
+        ConnectionError: the configuration is not to be had from the hub.
+    """
+    source, place = parse_model_name(name)
+    if source:
+        return _own_config(source, place)
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        known = timm.list_models()
+        near = difflib.get_close_matches(architecture, known, 3) or difflib.get_close_matches("swin", known, 3, 0.3)
+        raise ValueError(f"timm has no model {architecture!r}; near it are {', '.join(near)}.")
+    try:
+        found = get_pretrained_cfg(name)
+    except RuntimeError:  # an unknown tag
+        found = None
+    if found is None or not found.has_weights:
+        tags = [known for known in timm.list_pretrained() if known.partition(".")[0] == architecture]
+        raise ValueError(f"timm has no weights {name!r}; of this architecture it has {', '.join(tags) or 'none'}.")
+    return found
+
+
+def weights_file(name: str) -> Path:
+    """The file of pretrained weights, from the hub's cache or, where it is not there yet, from the hub.
+
+    Args:
+        name: as for `config`.
+
+    Raises:
+        ValueError: an unknown model, or a file in the cache that is damaged.
+        ConnectionError: neither in the cache nor to be had from the hub.
+    """
+    source, place = parse_model_name(name)
+    if source == "local-dir":
+        found = [Path(place) / file for file in _FILES if (Path(place) / file).is_file()]
+        if not found:
+            raise ValueError(
+                f"{place} holds none of {', '.join(_FILES)}; save the model there with timm's save_for_hf."
+            )
+        return found[0]
+    repository, _, revision = (config(name).hf_hub_id or "").partition("@")
+    if not repository:
+        raise ValueError(f"{name} has no weights on the hub; choose a model that has, see timm.list_pretrained().")
+    unreachable = None
+    for file in _FILES:
+        try:
+            path = Path(
+                hf_hub_download(repository, file, revision=revision or None, local_files_only=bool(unreachable))
+            )
+        except LocalEntryNotFoundError as error:  # another of the files may be in the cache all the same
+            unreachable = unreachable or error
+            continue
+        except EntryNotFoundError:
+            continue
+        except (OSError, ValueError) as error:  # HfHubHTTPError is an OSError; a bad endpoint a ValueError
+            raise _unreachable(repository, error) from error
+        _check_blob(path)
+        return path
+    if unreachable:
+        raise _unreachable(repository, unreachable) from unreachable
+    raise ConnectionError(f"The hub's repository {repository} holds none of {', '.join(_FILES)}.")
+
+
+def load_pretrained(name: str) -> nn.Module:
+    """A pretrained timm model in float32 and evaluation mode, on the CPU.
+
+    Args:
+        name: as for `config`.
+
+    Raises:
+        ValueError: an unknown model, one in which there is nothing to prune, or a file that is damaged or
+            holds something else than its weights.
+        ConnectionError: the weights are not to be had.
+    """
+    found = config(name)
+    if not prunable(_on_meta(name)):
+        raise ValueError(
+            f"timm knows {name}, but it has no module map: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
+            "mlp.fc2. Choose a Swin, Swin V2, ViT or DeiT, whose layers are."
+        )
+    path = weights_file(name)
+    overlay = None if parse_model_name(name)[0] else {"file": str(path)}
+    try:
+        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
+    except (SafetensorError, RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
+        raise ValueError(
+            f"{path} does not hold the weights of {name} ({found.num_classes} classes): "
+            f"{' '.join(str(error).split())[:200]} Remove the file, so that it is fetched anew."
+        ) from error
+
+
+def _own_config(source: str, place: str) -> PretrainedCfg:
+    try:
+        load = load_model_config_from_path if source == "local-dir" else load_model_config_from_hf
+        found, architecture, _ = load(place)
+    except FileNotFoundError as error:
+        if source == "local-dir":
+            raise ValueError(f"{place} has no config.json; save the model there with timm's save_for_hf.") from error
+        raise _unreachable(place, error) from error
+    except OSError as error:
+        raise _unreachable(place, error) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"The config.json of {place} is not one that timm writes ({error}).") from error
+    known = {field.name for field in fields(PretrainedCfg)}
+    return PretrainedCfg(
+        **{key: value for key, value in found.items() if key in known} | {"architecture": architecture}
+    )
+
+
+@cache
+def digest(path: Path) -> str:
+    """SHA-256 of a file that does not change while the process runs."""
+    return sha256(path)
+
+
+@cache
+def _on_meta(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return timm.create_model(name)
+
+
+def _check_blob(path: Path) -> None:
+    """The hub's cache names a large file by its SHA-256."""
+    blob = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", blob.name) and digest(blob) != blob.name:
+        raise ValueError(
+            f"{path} is damaged: its SHA-256 begins {digest(blob)[:12]}, expected {blob.name[:12]}. "
+            f"Remove {blob}, so that it is fetched anew."
+        )
+
+
+def _unreachable(repository: str, error: Exception) -> ConnectionError:
+    reason = textwrap.shorten(str(error), 120, placeholder=" ...")
+    return ConnectionError(
+        f"The weights {repository} are neither in the hub's cache nor to be had from the hub ({type(error).__name__}: "
+        f"{reason}) Nothing was put in their place. Where there is a network, "
+        "'python -m swinprune_lite.cli.fetch_weights' fetches them ahead of time, for use without one."
+    )

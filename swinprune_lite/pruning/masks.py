@@ -1,0 +1,118 @@
+"""Masks: which weights stay.
+
+A method is a criterion (score of a weight), a grouping (which weights compete) and a budget (how many
+of a group go). DIMAP is one combination, LAMP another.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable
+from swinprune_lite.pruning.budgets import erdos_renyi_kernel, same_share, uniform_plus
+from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.pruning.selection import select
+from swinprune_lite.types import Budget, Criterion, Grouping, Masks
+
+
+# Criteria: the score of a weight, from its square and the energy of its layer's weights at least as large.
+def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
+    """The square itself: it orders as the magnitude does."""
+    return square
+
+
+# Groupings: lists of the weights that compete with each other.
+def by_module(model: nn.Module) -> list[list[str]]:
+    """QKV-M, PRJ-M and MLP-M apart, each over all stages."""
+    groups = modules(model)
+    return [groups[module] for module in PRUNED_MODULES if groups[module]]
+
+
+def whole_model(model: nn.Module) -> list[list[str]]:
+    """All prunable weights together: the paper's "model as module"."""
+    return [prunable(model)]
+
+
+def by_layer(model: nn.Module) -> list[list[str]]:
+    """Each layer alone."""
+    return [[name] for name in prunable(model)]
+
+
+METHODS: dict[str, tuple[Criterion, Grouping, Budget]] = {
+    "dimap": (relative_energy, by_module, same_share),
+    "lamp": (relative_energy, whole_model, same_share),
+    "uniform": (magnitude, by_layer, same_share),
+    "global": (magnitude, whole_model, same_share),
+    "module-magnitude": (magnitude, by_module, same_share),
+    "random": (magnitude, by_layer, same_share),  # of random numbers in place of the weights
+    "erk": (magnitude, by_layer, erdos_renyi_kernel),
+    "uniform+": (magnitude, by_layer, uniform_plus),
+}
+
+
+def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int = 0) -> Masks:
+    """Masks of all prunable weights; the model is left as it is and no image is used.
+
+    Args:
+        model: any network in which `modules` finds something to prune.
+        ratio: share of the prunable weights to remove, in [0, 1), met exactly: round(ratio * n) of
+            a group's n weights, or of the model's for "erk" and "uniform+", which share them out
+            unevenly.
+        method: "dimap", "lamp" (the whole model as one module), "uniform" (magnitude, each layer
+            alone), "global" (one magnitude threshold), "module-magnitude" (a magnitude threshold a
+            module), "random", "erk" or "uniform+" (uneven budgets a layer, see `budgets`).
+        seed: of "random"; the others need none.
+
+    Returns:
+        parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
+
+    Warns:
+        UserWarning: one of the three pruned modules is empty, so some layers may have gone unnoticed.
+
+    Raises:
+        ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown method, a model with
+            nothing prunable, or weights that hold NaN or infinity.
+    """
+    if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1 or math.isnan(ratio):
+        raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
+    if method not in METHODS:
+        raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    groups = modules(model)
+    empty = [module for module in PRUNED_MODULES if not groups[module]]
+    if len(empty) == len(PRUNED_MODULES):
+        raise ValueError(
+            f"{type(model).__name__} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
+            "mlp.fc2 as in timm's Swin and ViT models."
+        )
+    if empty:
+        warnings.warn(
+            f"{type(model).__name__} has nothing in {', '.join(empty)}: its layers are not all named as timm's, "
+            "and those that are not stay whole.",
+            stacklevel=2,
+        )
+    criterion, grouping, budget = METHODS[method]
+    parameters = dict(model.named_parameters())
+    generator = torch.Generator().manual_seed(seed)
+    masks = {}
+    competing = grouping(model)
+    removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
+    for group, remove in zip(competing, removals):
+        layers = {name: parameters[name] for name in group}
+        if method == "random":
+            layers = {name: torch.rand(weight.shape, generator=generator) for name, weight in layers.items()}
+        masks |= select(layers, remove, criterion)
+    return {name: masks[name].to(parameters[name].device) for name in prunable(model)}
+
+
+def digest(masks: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the names and bits of masks: the same for equal masks, whatever device and order they come in."""
+    found = hashlib.sha256()
+    for name, mask in sorted(masks.items()):
+        found.update(f"{name}{tuple(mask.shape)}".encode())
+        found.update(np.packbits(mask.cpu().numpy().reshape(-1)).tobytes())
+    return found.hexdigest()

@@ -1,1 +1,0 @@
-"""What reproduces the paper with the library: its numbers, the experiments and their store, tables, figures, ledger."""

@@ -1,1 +1,0 @@
-"""Past the paper: accuracy against time for what a clock can see."""

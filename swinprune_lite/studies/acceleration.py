@@ -1,0 +1,124 @@
+"""Past the paper: accuracy of compact and patterned lite models at the same MACs, before and after fine-tuning."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+import torch
+
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.intervals import spread
+from swinprune_lite.measurements.live import drawn
+from swinprune_lite.measurements.setting import Setting
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.studies.profiles import PROFILES
+from swinprune_lite.training.finetune import Recipe
+
+RECIPE = Recipe(epochs=4, lr=1e-3, warm_up=0.1, weight_decay=0.05, label_smoothing=0.0, precision=torch.float64)
+"""Short: four passes over the 10,000 shipped training pairs. It is the first recipe that was tried."""
+
+PROFILE = replace(PROFILES["lite"], recipe=RECIPE, batch_size=100, finetune_steps=100)
+"""The lite profile with this study's recipe: a hundred steps an epoch are a whole pass."""
+
+SEEDS = (0, 1, 2)
+WAYS = {"compact": "compact", "masks": "dimap", "blocks 16": "blocks 16", "blocks 32": "blocks 32", "2:4": "2:4"}
+"""What the chapter calls a way to prune -> the setting's method."""
+
+
+def cases(seeds: Sequence[int] = SEEDS) -> list[Setting]:
+    """What the chapter shows, fine-tuned: on tiny everything, on small and base the compact model."""
+    found = []
+    for seed in seeds:
+        found += [_case("swin_lite_tiny", seed, way) for way in WAYS]
+        found += [_case("swin_lite_tiny", seed, "compact", removed) for removed in (0.3, 0.6, 0.7)]
+        found.append(replace(_case("swin_lite_tiny", seed, "compact"), teacher="labels"))
+        found.append(_case("swin_lite_small", seed, "compact"))
+    return [*found, _case("swin_lite_base", 0, "compact")]
+
+
+def _case(model: str, seed: int, way: str, removed: float = 0.5) -> Setting:
+    """Half of the MACs, unless said otherwise; 2:4 removes half of the weights, which is what it can."""
+    budget = "weights" if way == "2:4" else "macs"
+    steps = PROFILE.finetune_steps
+    return Setting(model, WAYS[way], removed, seed, seed, steps, budget=budget, teacher="dense")
+
+
+def one_shot(case: Setting) -> Setting:
+    """The same without fine-tuning."""
+    return replace(case, seed=0, steps=0, teacher="labels")
+
+
+def dense(case: Setting) -> Setting:
+    """The dense model of a case, on all images."""
+    return Setting(case.model, training_seed=case.training_seed)
+
+
+def whole() -> list[Setting]:
+    """All that the chapter needs of the store: the dense models, each case in one shot, and each fine-tuned."""
+    return list(dict.fromkeys([*map(dense, cases()), *map(one_shot, cases()), *cases()]))
+
+
+def live() -> list[Setting]:
+    """What a build computes anew, without fine-tuning: two compact models of tiny, drawn."""
+    return drawn([one_shot(case) for case in cases() if case.model.endswith("tiny") and case.method == "compact"], 2)
+
+
+def results(store: Store | None = None) -> pd.DataFrame:
+    """One row a case, from the store.
+
+    Args:
+        store: None: the one that ships.
+
+    Returns:
+        model, seed (of the training), way, removed (share of the MACs), teacher; macs_left and params_left (shares
+        of the dense model's); dense_top1, one_shot_top1, tuned_top1 (percent, on all test images).
+
+    Raises:
+        LookupError: a measurement is not in the store.
+    """
+    evidence = Evidence(PROFILE, store or Store())
+    ways = {method: way for way, method in WAYS.items()}
+    rows = []
+    for case in cases():
+        before, cut, tuned = (evidence.measurement(asked) for asked in (dense(case), one_shot(case), case))
+        rows.append({
+            "model": case.model, "seed": case.training_seed, "way": ways[case.method], "removed": case.ratio,
+            "teacher": case.teacher, "macs_left": cut.macs / before.macs, "params_left": cut.params / before.params,
+            **{name: 100 * found.top1.double().mean().item() for name, found in
+               (("dense_top1", before), ("one_shot_top1", cut), ("tuned_top1", tuned))},
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over training seeds, by model, way, share of the MACs removed and teacher.
+
+    Args:
+        rows: of `results`.
+
+    Returns:
+        seeds, "MACs left" (percent), top-1 dense, in one shot and tuned, "lost" (dense minus tuned, points)
+        with "±", half its 95 % interval over seeds (nan for a single seed).
+    """
+    rows = rows.assign(lost=rows.dense_top1 - rows.tuned_top1, macs_left=100 * rows.macs_left)
+    groups = rows.groupby(["model", "way", "removed", "teacher"], sort=False)
+    means = groups[["macs_left", "dense_top1", "one_shot_top1", "tuned_top1", "lost"]].mean()
+    means.insert(0, "seeds", groups.size())
+    means["±"] = groups.lost.agg(lambda values: spread(list(values)))
+    names = {"macs_left": "MACs left", "dense_top1": "dense", "one_shot_top1": "one shot", "tuned_top1": "tuned"}
+    return means.rename(columns=names)
+
+
+def against_time(rows: pd.DataFrame, times: pd.DataFrame) -> pd.DataFrame:
+    """Lite tiny's top-1 after fine-tuning with its 95 % half width over seeds, and its time over the dense one's.
+
+    Args:
+        rows: of `results`.
+        times: "lite" of `runtimes.recorded`.
+    """
+    rows = rows.query("model == 'swin_lite_tiny' and teacher == 'dense'")
+    groups = rows.groupby(["way", "removed"]).tuned_top1
+    found = pd.DataFrame({"top1": groups.mean(), "spread": groups.agg(lambda values: spread(list(values)))})
+    found["time"] = 1 / times.set_index(["way", "removed"]).speedup
+    whole = {"way": "dense", "removed": 0.0, "top1": rows.dense_top1.mean(), "spread": 0.0, "time": 1.0}
+    return pd.concat([pd.DataFrame([whole]), found.reset_index()], ignore_index=True)

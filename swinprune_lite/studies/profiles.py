@@ -1,0 +1,113 @@
+"""The named profiles: "smoke", "lite", "imagenette", "imagenet" and "folder"."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.pretrained_source import Pretrained
+from swinprune_lite.measurements.profile import Profile
+from swinprune_lite.measurements.sources import Shipped
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.models.pretrained import PAPER_MODELS, best_device
+from swinprune_lite.paper.numbers import counterpart, paper_table
+from swinprune_lite.training.finetune import PAPER_RECIPE
+
+SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for
+SWIN_CROP = 224 / 256  # of Swin's code, which measured the paper's dense accuracies; timm's own is 0.9
+TRAINING_IMAGES = 1_281_167  # of ImageNet-1k
+
+
+def _short() -> dict:
+    """Fine-tuning that shows the direction in minutes: the paper's peak rate, a few steps, nothing mixed."""
+    recipe = replace(PAPER_RECIPE, epochs=1, warm_up=0.25, min_lr=0.0, warm_up_lr=0.0, mixup=0.0, cutmix=0.0)
+    return {"recipe": recipe, "finetune_steps": 120, "batch_size": 16}  # Swin-B with 16 images fits a free GPU
+
+
+_FEWER = {
+    "methods": ("dimap", "lamp", "uniform", "module-magnitude"),
+    "replicates": 1,
+    "common_images": None,
+}
+
+
+def _dense_top1() -> dict[str, float]:
+    dense = paper_table("table1_pruned_swin").query("variant == 'dense'").set_index("model").top1_pct
+    return {name: dense[counterpart(name)] for name in PAPER_MODELS}
+
+
+PROFILES = {
+    "smoke": Profile(
+        "smoke", ("swin_lite_tiny",), Shipped("smoke"), finetune_steps=2, batch_size=16, live_images=100,
+        live_draws=1,
+    ),
+    "lite": Profile(
+        "lite", tuple(LITE_MODELS), Shipped("test"), finetune_steps=25, live_images=1000, live_draws=2
+    ),
+    "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short()),
+    "imagenet": Profile(
+        "imagenet", PAPER_MODELS, Pretrained("imagenet", crop_pct=SWIN_CROP, dense_top1=_dense_top1()),
+        finetune_steps=TRAINING_IMAGES // 1024, batch_size=1024, recipe=PAPER_RECIPE.scaled(1024 / SWIN_BATCH),
+        finetunes_in_notebooks=False, **_FEWER,
+    ),
+    "folder": Profile("folder", (), Pretrained("folder"), **_FEWER, **_short()),
+}  # fmt: skip
+
+
+def get_profile(
+    name: str,
+    models: list[str] | None = None,
+    seed: int = 0,
+    data: str | Path | None = None,
+    batch_size: int | None = None,
+) -> Profile:
+    """The named profile, with other models, another seed, folder or batch size if given.
+
+    Args:
+        name: one of `PROFILES`.
+        models: lite models, or names of pretrained timm models with their tags; the folder profile needs some.
+        seed: of the short fine-tuning.
+        data: folder of images; not for smoke and lite, whose images ship.
+        batch_size: images at a time, where memory is short; with it changes the fine-tuning, and in the
+            imagenet profile its learning rate, as Swin's code has it.
+
+    Raises:
+        ValueError: an unknown profile or model, models that do not go together, or an argument that is missing or
+            means nothing here.
+    """
+    if name not in PROFILES:
+        raise ValueError(f"Unknown profile {name!r}; choose one of {', '.join(PROFILES)}.")
+    profile = PROFILES[name]
+    if batch_size is not None:
+        profile = _with_batch_size(profile, batch_size)
+    if data is not None:
+        if profile.shipped:
+            raise ValueError(f"The {name} profile has its own images; leave `data` out, or take the folder profile.")
+        profile = replace(profile, source=replace(profile.source, folder=Path(data).expanduser()))
+    if name == "folder" and not (models and data):
+        raise ValueError(
+            "The folder profile needs `models`, a list of timm's names, and `data`, a folder that holds a folder of "
+            "images for every class (or `val` and `train` with such folders)."
+        )
+    return replace(profile, models=profile.source.resolve(models or profile.models), seed=seed)
+
+
+def _with_batch_size(profile: Profile, batch_size: int) -> Profile:
+    if not isinstance(batch_size, int) or batch_size < 2 or batch_size % 2:
+        raise ValueError(f"batch_size must be an even number of images, 2 or more; got {batch_size!r}.")
+    if profile.shipped:
+        raise ValueError(f"The {profile.name} profile has a fixed batch size, as its stored results; leave it out.")
+    recipe = profile.recipe
+    if not profile.finetunes_in_notebooks:
+        recipe = recipe.scaled(batch_size / profile.batch_size)
+        profile = replace(profile, finetune_steps=TRAINING_IMAGES // batch_size)
+    source = replace(profile.source, batch_size=min(batch_size, profile.source.batch_size))
+    return replace(profile, batch_size=batch_size, recipe=recipe, source=source)
+
+
+def evidence_for(run: Profile) -> Evidence:
+    """The shipped store for the lite models; for pretrained ones a store that fills as it is asked."""
+    if run.shipped:
+        return Evidence(PROFILES["lite"])
+    measuring = replace(run, source=replace(run.source, device=best_device()))
+    return Evidence(measuring, Store(run.results), measures=True)

@@ -1,0 +1,74 @@
+"""The reproduction's grid: the paper's ratios and higher ones, every method, every seed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from swinprune_lite.measurements.live import drawn
+from swinprune_lite.measurements.profile import Profile, replicate
+from swinprune_lite.measurements.setting import Setting
+from swinprune_lite.paper.numbers import paper_table
+
+COMPARED = ("lamp", "uniform")  # fine-tuned beside DIMAP (table 4, and uniform)
+TABLE1_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table1_pruned_swin").nominal_ratio_pct if ratio}))
+TABLE3_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table3_uniform_vs_dimap").ratio_pct}))
+
+
+def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
+    """Every method at every ratio without fine-tuning, and the dense models (table 3 and beyond)."""
+    ratios = sorted({*TABLE1_RATIOS, *TABLE3_RATIOS, *profile.high_ratios})
+    pairs = [("dense", 0.0), *((method, ratio) for method in profile.methods for ratio in ratios)]
+    return _settings(profile, numbers, pairs, steps=0)
+
+
+def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
+    """DIMAP at table 1's ratios, `COMPARED` at the last of them (table 4); at the high ratios replicate 0 of DIMAP."""
+    pairs = [(method, TABLE1_RATIOS[-1]) for method in ("dimap", *COMPARED)]
+    pairs += [("dimap", ratio) for ratio in TABLE1_RATIOS[:-1]]
+    high = [("dimap", ratio) for ratio in profile.high_ratios] if 0 in numbers else []
+    return [
+        *_settings(profile, numbers, pairs, profile.finetune_steps),
+        *_settings(profile, [0], high, profile.finetune_steps),
+    ]
+
+
+def whole(profile: Profile) -> list[Setting]:
+    """All of it: what `make reproduce` computes and the store holds. The first replicates come first."""
+    first, others = [0], range(1, profile.replicates)
+    return list(
+        dict.fromkeys(
+            one_shot(profile, first)
+            + finetuned(profile, first)
+            + one_shot(profile, others)
+            + finetuned(profile, others)
+        )
+    )
+
+
+def _settings(
+    profile: Profile, numbers: Sequence[int], pairs: Sequence[tuple[str, float]], steps: int
+) -> list[Setting]:
+    settings = [
+        replicate(profile, model, number, method, ratio, steps)
+        for method, ratio in pairs
+        for number in numbers
+        for model in profile.models
+    ]
+    return list(dict.fromkeys(settings))
+
+
+def live_one_shot(profile: Profile) -> list[Setting]:
+    """What a build computes without fine-tuning: of the first model, `live_draws` of every method, drawn anew.
+
+    Of pretrained models nothing: what is shown of them is measured when it is asked for.
+    """
+    if not profile.live_draws:
+        return []
+    first = replace(profile, models=profile.models[:1])
+    return drawn(one_shot(first, range(profile.replicates)), profile.live_draws)
+
+
+def live_finetuned(profile: Profile) -> list[Setting]:
+    """One fine-tuning of a lite model in every build: DIMAP at table 1's highest ratio, with the profile's seed."""
+    if not profile.live_draws:
+        return []
+    return [replicate(profile, profile.models[0], profile.seed, "dimap", TABLE1_RATIOS[-1], profile.finetune_steps)]

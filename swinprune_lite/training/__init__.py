@@ -1,0 +1,1 @@
+"""Evaluation and fine-tuning with the masks held."""

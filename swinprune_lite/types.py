@@ -1,0 +1,25 @@
+"""What the parts of the library hand to each other, named once."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import nn
+
+Masks = dict[str, torch.Tensor]
+"""Parameter name -> bool tensor of the parameter's shape, True = kept."""
+
+Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+"""Pairs of images (B, C, H, W) and classes (B,)."""
+
+InputSize = int | tuple[int, int] | tuple[int, int, int]
+"""Of an image in pixels: its side, (height, width) or (channels, height, width)."""
+
+Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Score of a weight from its square and the energy (sum of squares) of its layer's weights at least as
+large, itself included. It must grow with the first and not grow with the second."""
+
+Grouping = Callable[[nn.Module], list[list[str]]]
+"""From a model to groups of parameter names: the weights of a group compete with each other."""
+
+Budget = Callable[[Sequence[Sequence[torch.Size]], float], list[int]]
+"""From the shapes of each group's weights and the ratio to the number of weights that each group loses."""
