@@ -8,8 +8,7 @@ sparse tensor cores; memory, energy and shares are the CPU's all the same.
 """
 
 import json
-import platform
-from datetime import UTC, datetime
+import re
 from typing import Annotated
 
 import onnxruntime
@@ -31,12 +30,13 @@ from swinprune_lite.clock.runtimes import (
 )
 from swinprune_lite.clock.time_shares import shares
 from swinprune_lite.files import atomic
+from swinprune_lite.measurements.measure import pruned
 from swinprune_lite.models.lite import load_lite
 from swinprune_lite.paper.numbers import TIMM_NAMES
-from swinprune_lite.provenance import device_name
+from swinprune_lite.provenance import provenance
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import remove_masks
-from swinprune_lite.studies.acceleration import BLOCKS, cases, pruned
+from swinprune_lite.studies import acceleration
 
 REPEATS = {1: 31, 8: 9}
 ENERGY_PASSES = 20
@@ -95,15 +95,17 @@ def lite_times(repeats: int = 15) -> list[dict]:
     """The cases of the accuracies, timed on a hundred images of lite tiny: for accuracy against time."""
     models, theory = {"dense": load_lite("swin_lite_tiny")}, {"dense": 1.0}
     dense = cost(models["dense"]).macs
-    ways = dict.fromkeys((case.way, case.removed) for case in cases((0,)) if case.model == "swin_lite_tiny")
-    for way, removed in ways:
-        model = pruned(load_lite("swin_lite_tiny"), way, removed)
+    settings = dict.fromkeys(acceleration.one_shot(case) for case in acceleration.cases((0,)) if "tiny" in case.model)
+    for setting in settings:
+        model, _ = pruned(acceleration.PROFILE, setting)
         remove_masks(model)
-        name = f"{way} {removed:.0%}"
+        name = f"{setting.method} {setting.ratio:.0%}"
         theory[name] = dense / cost(model).nonzero_macs
-        models[name] = block_sparse(model, BLOCKS[way][0]) if way in BLOCKS else model.eval()
+        side = re.fullmatch(r"blocks (\d+)", setting.method)
+        models[name] = block_sparse(model, int(side[1])) if side else model.eval()
     rows = speedups(models, theory, 100, "eager", repeats).to_dict("records")
-    return [row | {"way": way, "removed": removed} for row, (way, removed) in zip(rows, ways, strict=True)]
+    ways = {method: way for way, method in acceleration.WAYS.items()}
+    return [row | {"way": ways[setting.method], "removed": setting.ratio} for row, setting in zip(rows, settings)]
 
 
 def main(
@@ -122,15 +124,8 @@ def main(
     console.print(pd.DataFrame(found["memory"]).to_string())
     console.print("energy: " + (str(found["energy"]) if found["energy"] else "no counter that may be read"))
     if keep:
-        about = {
-            "device": device_name("cuda" if torch.cuda.is_available() else "cpu"),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "timm": timm.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "python": platform.python_version(),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
+        about = provenance("cuda" if torch.cuda.is_available() else "cpu")
+        about |= {"threads": torch.get_num_threads(), "onnxruntime": onnxruntime.__version__}
         with atomic(KEPT) as temporary:
             temporary.write_text(json.dumps(about | found, indent=1) + "\n")
 

@@ -1,4 +1,4 @@
-"""Compute the whole grid of measurements from the shipped weights, and compare it with the results store.
+"""Compute all measurements of all studies from the shipped weights, and compare them with the results store.
 
     python data_scripts/reproduce.py                 # into runs/reproduced, then compare with results/
     python data_scripts/reproduce.py --into results  # what is missing in the store itself
@@ -20,20 +20,35 @@ import torch
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from swinprune_lite.clock.timing import ACCELERATION, acceleration, record
+from swinprune_lite.clock.timing import ACCELERATION, record
+from swinprune_lite.clock.timing import acceleration as forward_times
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.numbers import TIMM_NAMES
+from swinprune_lite.studies import acceleration, reproduction
 from swinprune_lite.studies.profiles import get_profile
-from swinprune_lite.studies.reproduction import whole
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 
 
-def compute(profile: Profile, missing: list[Setting], store: Store, jobs: int) -> None:
+Job = tuple[Profile, Setting]
+
+
+def jobs_of(profile: str) -> list[Job]:
+    """Every measurement of every study; of the smoke profile the reproduction's alone."""
+    run = get_profile(profile)
+    if not run.shipped:
+        raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
+    found = [(run, setting) for setting in reproduction.whole(run)]
+    if profile == "lite":
+        found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
+    return found
+
+
+def compute(missing: list[Job], store: Store, jobs: int) -> None:
     """Measure in `jobs` processes, each on its share of the cores; this process alone writes."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
@@ -43,9 +58,9 @@ def compute(profile: Profile, missing: list[Setting], store: Store, jobs: int) -
         ProcessPoolExecutor(jobs, spawned, _start_worker, (threads, os.getpid())) as pool,
     ):
         bar = progress.add_task("measurements", total=len(missing))
-        work = {pool.submit(measure, profile, setting): setting for setting in missing}
+        work = {pool.submit(measure, profile, setting): (profile, setting) for profile, setting in missing}
         for done in as_completed(work):
-            setting, found = work[done], done.result()
+            (profile, setting), found = work[done], done.result()
             store.add(profile, setting, found)
             progress.console.print(f"{setting}: top-1 {_top1(found)}, {found.seconds:.0f} s", soft_wrap=True)
             progress.advance(bar)
@@ -69,13 +84,13 @@ def time_forward_passes(folder: Path) -> None:
     if not path.exists():
         torch.manual_seed(0)
         model = timm.create_model(TIMM_NAMES["Swin-T"])
-        record(acceleration(model, SPEED_RATIOS, repeats=9), path)
+        record(forward_times(model, SPEED_RATIOS, repeats=9), path)
 
 
-def differences(profile: Profile, ours: Store, theirs: Store, settings: list[Setting]) -> list[str]:
+def differences(ours: Store, theirs: Store, jobs: list[Job]) -> list[str]:
     """One line for every setting in which the two stores do not agree."""
     lines = []
-    for setting in settings:
+    for profile, setting in jobs:
         a, b = ours.find(profile, setting), theirs.find(profile, setting)
         if a is None or b is None:
             lines.append(f"{setting}: not in {(theirs if a else ours).folder}")
@@ -98,17 +113,15 @@ def main(
 ) -> None:
     """Measure what is missing in INTO, then compare with AGAINST; exit code 1 if they differ."""
     try:
-        run, store = get_profile(profile), Store(into)
-        if not run.shipped:
-            raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
-        settings = [setting for setting in whole(run) if only in setting.model][:first]
-        missing = [setting for setting in settings if store.find(run, setting) is None]
-        print(f"{len(settings)} measurements, {len(settings) - len(missing)} of them in {into}.")
-        compute(run, missing, store, jobs)
+        store = Store(into)
+        wanted = [(run, setting) for run, setting in jobs_of(profile) if only in setting.model][:first]
+        missing = [(run, setting) for run, setting in wanted if store.find(run, setting) is None]
+        print(f"{len(wanted)} measurements, {len(wanted) - len(missing)} of them in {into}.")
+        compute(missing, store, jobs)
         time_forward_passes(into)
         if into.resolve() != against.resolve():
-            lines = differences(run, store, Store(against), settings)
-            print("\n".join(lines) or f"{into} and {against} agree in all {len(settings)} measurements.")
+            lines = differences(store, Store(against), wanted)
+            print("\n".join(lines) or f"{into} and {against} agree in all {len(wanted)} measurements.")
             raise typer.Exit(bool(lines))
     except ValueError as error:
         sys.exit(str(error))

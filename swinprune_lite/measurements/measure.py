@@ -42,12 +42,7 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
         ValueError: an unknown method or budget.
     """
     start = time.perf_counter()
-    model = profile.load(setting.model, setting.training_seed)
-    masks = masks_of(model, setting)
-    if setting.method == "compact":
-        model = compact(model, masks)
-    elif masks:
-        apply_masks(model, masks)
+    model, masks = pruned(profile, setting)
     if setting.steps:
         batches = profile.training_batches(setting.seed, setting.steps)
         if setting.teacher == "dense":
@@ -60,6 +55,21 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
     return Measurement(
         rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, digest(masks) if masks else "", seconds
     )
+
+
+def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]:
+    """The model of a setting before any fine-tuning, its masks held or, if compact, cut out; and the masks.
+
+    Raises:
+        ValueError: an unknown method or budget, or one that does not fit the method.
+    """
+    model = profile.load(setting.model, setting.training_seed)
+    masks = masks_of(model, setting)
+    if setting.method == "compact":
+        model = compact(model, masks)
+    elif masks:
+        apply_masks(model, masks)
+    return model, masks
 
 
 def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
