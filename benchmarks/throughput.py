@@ -12,7 +12,6 @@ import resource
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import timm
@@ -21,7 +20,7 @@ import typer
 
 from swinprune_lite.files import atomic
 from swinprune_lite.paper.numbers import TIMM_NAMES
-from swinprune_lite.provenance import device_name
+from swinprune_lite.provenance import provenance
 from swinprune_lite.studies.estimate import THROUGHPUT
 
 BATCHES = (4, 12)
@@ -69,9 +68,7 @@ def measure() -> dict:
             })  # fmt: skip
             print("  ".join(f"{key} {value:,.1f}" if key != "model" and key != "work" else value
                             for key, value in rows[-1].items()))  # fmt: skip
-    device = device_name("cuda" if torch.cuda.is_available() else "cpu")
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"device": device, "torch": torch.__version__, "timm": timm.__version__, "date": date, "rows": rows}
+    return provenance("cuda" if torch.cuda.is_available() else "cpu") | {"rows": rows}
 
 
 def _alone(*arguments: object) -> str:

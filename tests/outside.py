@@ -25,11 +25,17 @@ def names(folder):
 
 
 def run(capsys, monkeypatch, script, *arguments):
-    """Run a script as the command line does, in this process; an error with a traceback fails the test."""
+    """Run a command as the command line does, in this process; an error with a traceback fails the test.
+
+    `script` is a maintainers' script ("reproduce.py") or a command of the package ("finetune").
+    """
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
     code = 0
     try:
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        if script.endswith(".py"):
+            runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        else:
+            runpy.run_module(f"swinprune_lite.cli.{script}", run_name="__main__")
     except SystemExit as stop:
         code = stop.code or 0
     said = capsys.readouterr()

@@ -15,7 +15,7 @@ from timm.models._hub import save_for_hf
 
 from swinprune_lite.models.pretrained import PAPER_MODELS
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SMALL = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 SMALLER = {"equations_1_to_10": SMALL}  # hundreds of passes in float64
 FEWER_RATIOS = {

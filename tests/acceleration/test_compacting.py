@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import pytest
 import timm
 import torch
+import torch_pruning
 from hypothesis import given, settings
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -197,3 +198,27 @@ def test_saving_says_what_it_lacks_and_keeps_no_wrong_file(tmp_path):
 def test_parts_names_the_layers():
     part = Part("layers.0.blocks.0.mlp", HIDDEN, 384, 1)
     assert (part.writer, part.reader) == ("layers.0.blocks.0.mlp.fc1", "layers.0.blocks.0.mlp.fc2")
+
+
+def test_what_leaves_agrees_with_torch_pruning():
+    """Torch-Pruning finds by tracing which layers a hidden unit takes part in; heads it cannot take alone."""
+    torch.manual_seed(0)
+    model = timm.create_model("swin_tiny_patch4_window7_224", img_size=112, num_classes=10).eval()
+    masks = {name: mask for name, mask in structured_masks(model, 0.3).items() if "mlp" in name}
+    theirs, images = (
+        timm.create_model("swin_tiny_patch4_window7_224", img_size=112, num_classes=10).eval(),
+        torch.randn(1, 3, 112, 112),
+    )
+    theirs.load_state_dict(model.state_dict())
+    with pytest.warns(UserWarning, match="Unwrapped parameters"):
+        graph = torch_pruning.DependencyGraph().build_dependency(theirs, images)
+    for name in [name.removesuffix(".fc2.weight") for name in masks if "fc2" in name]:
+        gone = (~masks[f"{name}.fc2.weight"].any(0)).nonzero().flatten().tolist()
+        writer = theirs.get_submodule(f"{name}.fc1")
+        graph.get_pruning_group(writer, torch_pruning.prune_linear_out_channels, gone).prune()
+    ours = compact(model, masks)
+    assert {name: tuple(tensor.shape) for name, tensor in ours.state_dict().items()} == {
+        name: tuple(tensor.shape) for name, tensor in theirs.state_dict().items()
+    }
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(images), theirs(images))

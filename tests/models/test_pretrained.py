@@ -95,7 +95,7 @@ def test_models_that_cannot_be(hub, name, said):
 
 def test_fetch_weights_command(tmp_path, capsys, monkeypatch):
     def call(*arguments):
-        return run(capsys, monkeypatch, "fetch_weights.py", *arguments)
+        return run(capsys, monkeypatch, "fetch_weights", *arguments)
 
     assert "--dry-run" in call("--help").out
     said = call("--dry-run")

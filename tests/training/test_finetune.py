@@ -22,7 +22,7 @@ import swinprune_lite as sp
 from swinprune_lite import lite_data
 from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 CLASSES = list(Imagenette._WNID_TO_CLASS)
 
@@ -71,7 +71,7 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(tmp_path):
     for processes, batch in ((1, 8), (2, 4)):
         (out := tmp_path / str(processes)).mkdir()
         code, _, error = finish(
-            run(ROOT / "tests/two_processes.py", tmp_path / "train", batch, out, processes=processes)
+            run(ROOT / "tests/training/two_processes.py", tmp_path / "train", batch, out, processes=processes)
         )
         assert code == 0, error
         found[processes] = [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(processes)]
@@ -93,7 +93,7 @@ def test_killed_three_times_and_resumed_to_the_same_losses(tmp_path):
     make_hub(tmp_path / "hub", [VIT])
     make_folder(tmp_path / "data" / "train", CLASSES, 1)
     make_folder(tmp_path / "data" / "val", CLASSES, 1)
-    arguments = (ROOT / "data_scripts/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
+    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
                  "--epochs", 5, "--batch-size", 4)  # fmt: skip
     environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
     killed = tmp_path / "killed"
@@ -125,7 +125,7 @@ def test_the_command_shares_the_batch_among_its_processes(tmp_path):
     make_hub(tmp_path / "hub", [VIT])
     make_folder(tmp_path / "data" / "train", CLASSES, 1)
     make_folder(tmp_path / "data" / "val", CLASSES, 1)
-    arguments = (ROOT / "data_scripts/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
+    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
                  "--epochs", 1, "--batch-size", 4, "--folder", tmp_path / "out")  # fmt: skip
     environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
     code, said, error = finish(run(*arguments, processes=2, **environment))
@@ -136,7 +136,7 @@ def test_the_command_shares_the_batch_among_its_processes(tmp_path):
 
 
 def test_the_command_refuses_another_run_s_folder_and_removes_what_a_kill_left(tmp_path):
-    arguments = (ROOT / "data_scripts/finetune.py", VIT, "--profile", "folder", "--epochs", 1, "--batch-size", 4,
+    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--epochs", 1, "--batch-size", 4,
                  "--folder", tmp_path / "out")  # fmt: skip
     make_hub(tmp_path / "hub", [VIT])
     for name in ("data", "other"):
@@ -223,6 +223,6 @@ def test_a_checkpoint_that_is_none_is_refused_and_runs_nothing(tuned, tmp_path, 
 def test_bad_input_gets_one_sentence(arguments, said, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    answer = outside.run(capsys, monkeypatch, "finetune.py", *arguments)
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments)
     assert answer.code == 1
     assert said in answer.error

@@ -1,6 +1,6 @@
 """Run by test_finetune.py, alone and under torchrun: fine-tunes a small Swin and writes what became of it.
 
-python tests/two_processes.py IMAGES BATCH_SIZE OUT
+python tests/training/two_processes.py IMAGES BATCH_SIZE OUT
 """
 
 import sys

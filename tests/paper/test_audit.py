@@ -126,7 +126,7 @@ def test_a_swin_t_beside_table_1(tmp_path, capsys, monkeypatch):
     assert parameters.paper == "14.0"  # table 1, Swin-T at 55 %
     assert f"{parameters['removed %']:.1f}" == parameters["paper removed %"]
     assert parameters.verdict == "within tolerance"  # 14.06: the paper cuts the digit off
-    said = run(capsys, monkeypatch, "audit_official_checkpoint.py", tmp_path / "t.pth", "--csv", tmp_path / "csv")
+    said = run(capsys, monkeypatch, "audit", tmp_path / "t.pth", "--csv", tmp_path / "csv")
     assert (said.code, said.error) == (0, "")
     assert "Swin-T" in said.out
     assert "Looks like: dimap" in said.out
@@ -212,7 +212,7 @@ def damage(kind, state, path):
 def test_damaged_checkpoints_get_one_sentence_and_run_nothing(kind, said, checkpoint, tmp_path, capsys, monkeypatch):
     path = tmp_path / "damaged.pth"
     damage(kind, original_naming(checkpoint[1]), path)
-    answer = run(capsys, monkeypatch, "audit_official_checkpoint.py", path)
+    answer = run(capsys, monkeypatch, "audit", path)
     assert answer.code == 1
     assert re.search(said, answer.error), answer.error
     assert str(path) in answer.error
@@ -228,7 +228,7 @@ def test_no_file(tmp_path):
 @pytest.mark.parametrize("content", [[1, 2], 3, "text", torch.ones(3), {1: torch.ones(2)}, None])
 def test_a_file_that_holds_something_else(content, tmp_path, capsys, monkeypatch):
     torch.save(content, tmp_path / "other.pth")
-    answer = run(capsys, monkeypatch, "audit_official_checkpoint.py", tmp_path / "other.pth")
+    answer = run(capsys, monkeypatch, "audit", tmp_path / "other.pth")
     assert answer.code == 1
     assert "holds no weights of a Swin" in answer.error
 
@@ -274,7 +274,7 @@ def test_the_dense_weights_tell_the_method_however_far_the_survivors_moved(metho
 
 def test_the_command_with_the_dense_weights(checkpoint, tmp_path, capsys, monkeypatch):
     torch.save({"model": original_naming(swin(**SMALL))}, tmp_path / "dense.pth")
-    said = run(capsys, monkeypatch, "audit_official_checkpoint.py", checkpoint[0], "--dense", tmp_path / "dense.pth")
+    said = run(capsys, monkeypatch, "audit", checkpoint[0], "--dense", tmp_path / "dense.pth")
     assert re.search(r"dimap\W+1\b", said.out)
 
 

@@ -91,7 +91,7 @@ def test_imagenette_may_lie_elsewhere_and_a_missing_class_stops(home):
 
 
 def test_imagenet_needs_all_its_classes(home):
-    with pytest.raises(FileNotFoundError, match=r"val images are not in .*prepare_imagenet\.py"):
+    with pytest.raises(FileNotFoundError, match=r"val images are not in .*cli.prepare_imagenet"):
         get_profile("imagenet").test_batches()
     make_imagenet(home / "imagenet")
     assert get_profile("imagenet").test_batches().images == 1000
@@ -180,7 +180,7 @@ def test_what_takes_days_is_not_begun_in_a_notebook(home, monkeypatch):
     make_folder(home / "imagenet/train", ImageNetInfo().label_names(), 1, (8, 8))
     monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenet/val").rglob("*.JPEG")))
     run = get_profile("imagenet", [TINY])
-    with pytest.raises(LookupError, match=r"accelerate launch data_scripts/finetune\.py swin_tiny.* --ratio 0\.55"):
+    with pytest.raises(LookupError, match=r"launch -m swinprune_lite\.cli\.finetune swin_tiny.* --ratio 0\.55"):
         evidence_for(run).measurements(TINY, "dimap", 0.55, run.finetune_steps)
 
 

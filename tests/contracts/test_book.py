@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from swinprune_lite.studies import estimate
 from swinprune_lite.studies.profiles import get_profile
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())

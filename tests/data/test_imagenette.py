@@ -7,7 +7,7 @@ import sys
 import tarfile
 
 import pytest
-from outside import SCRIPTS, md5, names, run
+from outside import md5, names, run
 from torchvision.datasets import Imagenette
 
 from swinprune_lite.data import imagenette
@@ -128,7 +128,7 @@ def test_find_imagenette(tmp_path):
 
 def test_fetch_imagenette_command(server, tmp_path, tgz, capsys, monkeypatch):
     def call(*arguments):
-        return run(capsys, monkeypatch, "fetch_imagenette.py", "--folder", tmp_path, *arguments)
+        return run(capsys, monkeypatch, "fetch_imagenette", "--folder", tmp_path, *arguments)
 
     assert "--keep-archive" in call("--help").out
     said = call("--dry-run")
@@ -153,7 +153,15 @@ def test_fetch_imagenette_command(server, tmp_path, tgz, capsys, monkeypatch):
 
 
 def test_a_closed_network_is_one_sentence(tmp_path):
-    command = [sys.executable, SCRIPTS / "fetch_imagenette.py", "--folder", tmp_path, "--url", "http://127.0.0.1:9/x"]
+    command = [
+        sys.executable,
+        "-m",
+        "swinprune_lite.cli.fetch_imagenette",
+        "--folder",
+        tmp_path,
+        "--url",
+        "http://127.0.0.1:9/x",
+    ]
     said = subprocess.run(command, capture_output=True, text=True)
     assert said.returncode == 1
     assert re.fullmatch(r"http://127.0.0.1:9/x cannot be fetched \(.*\n", said.stderr)

@@ -4,11 +4,12 @@ import io
 import tarfile
 
 import numpy as np
-import prepare_imagenet as imagenet
 import pytest
 import scipy.io
 from outside import md5, names, run
 from timm.data import ImageNetInfo
+
+from swinprune_lite.data import imagenet
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]  # of ImageNet's classes
 
@@ -148,7 +149,7 @@ def test_a_sorted_folder_is_linked_or_copied(tmp_path, copy):
 
 def test_prepare_imagenet_command(tmp_path, capsys, monkeypatch):
     def call(*arguments):
-        return run(capsys, monkeypatch, "prepare_imagenet.py", "--output", tmp_path / "out", *arguments)
+        return run(capsys, monkeypatch, "prepare_imagenet", "--output", tmp_path / "out", *arguments)
 
     monkeypatch.chdir(tmp_path)
     assert "--any-digest" in call("--help").out

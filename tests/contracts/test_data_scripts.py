@@ -18,7 +18,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swinprune_lite.data.pairs import FashionPairs
 from swinprune_lite.files import SHIPPED
 
-SCRIPTS = Path(__file__).parents[1] / "data_scripts"
+SCRIPTS = Path(__file__).parents[2] / "data_scripts"
 
 
 def run(script, *arguments):

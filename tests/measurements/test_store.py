@@ -1,12 +1,13 @@
 """The results store: found only by all that it depends on, and not to be edited."""
 
+import hashlib
 import json
 import random
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,16 @@ from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
-from swinprune_lite.measurements.store import Store, key
-from swinprune_lite.studies import reproduction
+from swinprune_lite.measurements.store import Store, key, question
+from swinprune_lite.studies import acceleration, reproduction
+from swinprune_lite.studies.acceleration import PROFILE
 from swinprune_lite.studies.profiles import get_profile
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LITE = get_profile("lite")
 SETTING = Setting("swin_lite_tiny", "dimap", 0.5)
-FOUND = Measurement(torch.arange(10_000) % 5 > 1, torch.ones(10_000, dtype=torch.bool), 5, 7, 1.5)
+FOUND = Measurement(torch.arange(10_000) % 5 > 1, torch.ones(10_000, dtype=torch.bool), 5, 7, "masks", 1.5)
+STUDIES = [(LITE, reproduction.whole(LITE)), (PROFILE, acceleration.whole())]
 
 
 @pytest.fixture
@@ -52,13 +55,13 @@ def test_a_measurement_on_too_few_images_does_not_serve(tmp_path):
 def test_provenance_is_kept(filled):
     record = json.loads((filled / "swin_lite_tiny.jsonl").read_text().splitlines()[0])
     assert set(record["provenance"]) == {"python", "torch", "timm", "device", "date", "seconds"}
-    assert set(record["ingredients"]) == {"digests", "recipe", "code"}
+    assert set(record["ingredients"]) == {"digests", "recipe", "masks", "protocol"}
     assert "train" not in record["ingredients"]["digests"]  # one shot sees no training image
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [('"top1": 60.0', '"top1": 70.0'), ('"params": 5', '"params": 6'), ('"ratio": 0.5', '"ratio": 0.55'),
+    [('"top1": 60.0', '"top1": 70.0'), ('"params": 5', '"params": 6'), ('"ratio": 0.5}', '"ratio": 0.55}'),
      ('"seconds": 1.5', '"seconds": 2.5'), ("}\n", "")],
 )  # fmt: skip
 def test_an_edited_or_cut_record_is_refused(filled, old, new):
@@ -66,7 +69,9 @@ def test_an_edited_or_cut_record_is_refused(filled, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with pytest.raises(ValueError, match=r"swin_lite_tiny.jsonl line \d is damaged or edited.*make reproduce"):
+    with pytest.raises(
+        ValueError, match=r"swin_lite_tiny.jsonl line \d is damaged or edited.*reinstall"
+    ):
         Store(filled)
 
 
@@ -80,41 +85,71 @@ def test_numbers_that_do_not_fit_the_images_are_refused_even_with_a_matching_dig
         Store(filled)
 
 
-def test_key_depends_on_everything(monkeypatch):
-    keys = {key(LITE, SETTING)}
+def test_key_depends_on_everything():
+    keys = {key(LITE, SETTING, "masks")}
     changes = [{"model": "swin_lite_base"}, {"method": "lamp"}, {"ratio": 0.51}, {"training_seed": 1}, {"seed": 1},
-               {"steps": 25}, {"images": 100}]  # fmt: skip
-    keys |= {key(LITE, replace(SETTING, **change)) for change in changes}
+               {"steps": 25}, {"images": 100}, {"budget": "macs"}, {"teacher": "dense"}]  # fmt: skip
+    keys |= {key(LITE, replace(SETTING, **change), "masks") for change in changes}
+    assert {field.name for field in fields(Setting)} == {name for change in changes for name in change}
     tuned = replace(SETTING, steps=25)
-    keys |= {key(replace(LITE, recipe=replace(LITE.recipe, lr=1e-3)), tuned), key(replace(LITE, batch_size=64), tuned)}
-    monkeypatch.setattr(store, "code_version", lambda files: "other code")
-    keys.add(key(LITE, SETTING))
-    assert len(keys) == 1 + len(changes) + 2 + 1
+    keys.add(key(replace(LITE, recipe=replace(LITE.recipe, lr=1e-3)), tuned, "masks"))
+    keys.add(key(replace(LITE, batch_size=64), tuned, "masks"))
+    keys.add(key(LITE, SETTING, "other masks"))
+    assert len(keys) == 1 + len(changes) + 3
 
 
-def test_code_version_ignores_prose_and_nothing_else():
-    bare = store._without_prose("def f(x):\n    return x + 1\n")
-    assert store._without_prose('"""Doc."""\n# why\n\ndef f(x):  # comment\n    """Doc."""\n    return x + 1\n') == bare
-    assert store._without_prose("def f(x):\n    return x + 2\n") != bare
-    assert "#" in store._without_prose('colour = "#fff"\n')
+def test_another_protocol_finds_nothing(filled, monkeypatch):
+    monkeypatch.setattr(store, "PROTOCOL", store.PROTOCOL + 1)
+    assert Store(filled).find(LITE, SETTING) is None
 
 
-def test_every_measurement_of_the_grid_is_in_the_committed_store_and_nothing_else():
+def test_the_key_is_written_out_once_so_that_no_change_of_the_code_moves_it():
+    """Old records must be found for good: this is the key of one that ships, by hand."""
+    record = next(iter(Store().records.values()))
+    asked = {"setting": record["setting"], **record["ingredients"]}
+    assert set(asked) == {"setting", "recipe", "digests", "masks", "protocol"}
+    assert record["key"] == hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def test_a_new_attribute_of_settings_keeps_old_keys(filled):
+    @dataclass(frozen=True, order=True)
+    class Wider(Setting):
+        statistic: str = "none"
+
+    wider = Wider(SETTING.model, SETTING.method, SETTING.ratio)
+    assert key(LITE, wider, "masks") == key(LITE, SETTING, "masks")
+    assert key(LITE, replace(wider, statistic="norm"), "masks") != key(LITE, SETTING, "masks")
+    assert Store(filled).find(LITE, wider) is not None
+
+
+def test_two_recipes_of_one_setting_stand_side_by_side(tmp_path):
+    tuned, other = replace(SETTING, steps=25), replace(LITE, recipe=replace(LITE.recipe, lr=1e-3))
+    Store(tmp_path).add(LITE, tuned, FOUND)
+    Store(tmp_path).add(other, tuned, replace(FOUND, params=6))
+    assert [Store(tmp_path).find(run, tuned).params for run in (LITE, other)] == [5, 6]
+
+
+def test_every_measurement_of_every_study_is_in_the_committed_store_and_nothing_else():
     committed = Store()
-    missing = [setting for setting in reproduction.whole(LITE) if committed.find(LITE, setting) is None]
-    assert missing == []
-    assert set(committed.records) == set(reproduction.whole(LITE))
+    wanted = [(run, setting) for run, settings in STUDIES for setting in settings]
+    assert [setting for run, setting in wanted if committed.find(run, setting) is None] == []
+    assert set(committed.records) == {question(run, setting) for run, setting in wanted}
 
 
 def test_a_sample_drawn_afresh_is_recomputed():
-    """Another one in every run; each is named when it fails."""
+    """Another one in every run, of every kind of record; each is named when it fails. Masks are compared too."""
     committed, draw = Store(), random.SystemRandom()
-    one_shot = [setting for setting in reproduction.whole(LITE) if not setting.steps]
-    tuned = [setting for setting in reproduction.whole(LITE) if setting.steps and "tiny" in setting.model]
-    drawn = [(setting, 1000) for setting in draw.sample(one_shot, 12)]
-    drawn += [(setting, None) for setting in draw.sample(one_shot, 2)] + [(draw.choice(tuned), 1000)]
-    wrong = [s for s, images in drawn if not measure(LITE, s, images).same_as(committed.find(LITE, s))]
-    assert wrong == []
+    grid, study = (settings for _, settings in STUDIES)
+    tiny = [setting for setting in grid if setting.model.endswith("tiny")]
+    drawn = [(LITE, setting, 1000) for setting in draw.sample([s for s in grid if not s.steps], 8)]
+    drawn += [(LITE, setting, None) for setting in draw.sample([s for s in tiny if not s.steps], 2)]
+    drawn.append((LITE, draw.choice([s for s in tiny if s.steps]), 1000))
+    drawn += [
+        (PROFILE, setting, 1000)
+        for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 2)
+    ]
+    found = [(run, setting, measure(run, setting, images)) for run, setting, images in drawn]
+    assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []
 
 
 def test_missing_evidence_says_what_to_do(tmp_path):

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 import swinprune_lite as sp
 from swinprune_lite.paper.numbers import TABLES, paper_table
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONSTRAINTS = dict(
     line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")

@@ -1,0 +1,41 @@
+import pytest
+
+import swinprune_lite as sp
+from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.paper import layerwise
+
+
+def test_layers_are_counted_as_in_the_paper():
+    table = layers(sp.create_lite("swin_lite_small"))
+    assert list(table.index[:8]) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert list(table.layer[:4]) == ["QKV", "PRJ", "FC1", "FC2"]
+    assert len(table) == 4 * 18
+    assert table.groupby("stage").block.nunique().to_list() == [2, 2, 12, 2]
+
+
+def test_kept_shares_thresholds_and_masks():
+    model = sp.load_lite("swin_lite_tiny")
+    masks = sp.make_masks(model, 0.45)
+    kept = layerwise.kept_shares(model, masks)
+    sizes = kept.name.map({name: parameter.numel() for name, parameter in model.named_parameters()})
+    assert (kept.kept_pct * sizes).sum() / sizes.sum() == pytest.approx(55, abs=0.01)
+    for module, threshold in layerwise.thresholds(model, masks).items():
+        for name in sp.modules(model)[module]:
+            scores = sp.importance(model.get_parameter(name))
+            assert scores[masks[name]].min() >= threshold
+            assert not (~masks[name]).any() or scores[~masks[name]].max() <= threshold
+    block = layerwise.first_block(model, masks)
+    table = layerwise.mask_table(block)
+    bands = table.loc[["QKV: query", "QKV: key", "QKV: value"], "kept %"]
+    assert bands.mean() == pytest.approx(table.loc["QKV", "kept %"])
+    block["FC1"][3] = False
+    assert layerwise.mask_table(block).loc["FC1", "whole rows removed"] >= 1
+
+
+def test_magnitude_threshold_removes_what_it_says():
+    model = sp.load_lite("swin_lite_tiny")
+    threshold = layerwise.threshold_removing(model, 0.3, ("QKV", "PRJ"), 2)
+    table = layers(model).assign(share=layerwise.shares_below(model, threshold))
+    chosen = table[(table.block <= 2) & table.layer.isin(["QKV", "PRJ"])]
+    sizes = chosen.name.map({name: parameter.numel() for name, parameter in model.named_parameters()})
+    assert (chosen.share * sizes).sum() / sizes.sum() == pytest.approx(30, abs=0.1)
