@@ -5,15 +5,33 @@ patch embedding, patch merging and the head are AUX-M and kept whole.
 """
 
 import re
+from typing import NamedTuple
 
 from torch import nn
 
-PATTERNS = {
-    "QKV-M": r"attn\.qkv\.weight",
-    "PRJ-M": r"attn\.proj\.weight",
-    "MLP-M": r"mlp\.fc[12]\.weight",
-}
-PRUNED_MODULES = tuple(PATTERNS)
+
+class Kind(NamedTuple):
+    """One kind of layer that is pruned: what figures call it, its module, and its path within a block."""
+
+    label: str
+    module: str
+    path: str
+
+
+QKV, PRJ, FC1, FC2 = KINDS = (
+    Kind("QKV", "QKV-M", "attn.qkv"),
+    Kind("PRJ", "PRJ-M", "attn.proj"),
+    Kind("FC1", "MLP-M", "mlp.fc1"),
+    Kind("FC2", "MLP-M", "mlp.fc2"),
+)
+"""In the paper's order, as a block applies them; named as timm names them."""
+
+PRUNED_MODULES = tuple(dict.fromkeys(kind.module for kind in KINDS))
+
+
+def kind_of(path: str) -> Kind | None:
+    """The kind of layer at a submodule's path, such as "layers.0.blocks.1.attn.qkv"; None if it is not pruned."""
+    return next((kind for kind in KINDS if path == kind.path or path.endswith(f".{kind.path}")), None)
 
 
 def modules(model: nn.Module) -> dict[str, list[str]]:
@@ -27,10 +45,11 @@ def modules(model: nn.Module) -> dict[str, list[str]]:
         "QKV-M", "PRJ-M", "MLP-M" and "AUX-M", each with its parameters' names in the model's own
         order; every parameter is in exactly one. A network without such layers is all AUX-M.
     """
-    groups: dict[str, list[str]] = {module: [] for module in (*PATTERNS, "AUX-M")}
+    groups: dict[str, list[str]] = {module: [] for module in (*PRUNED_MODULES, "AUX-M")}
     for name, _ in model.named_parameters():
-        matches = (module for module, pattern in PATTERNS.items() if re.search(rf"(^|\.){pattern}$", name))
-        groups[next(matches, "AUX-M")].append(name)
+        path, _, leaf = name.rpartition(".")
+        kind = kind_of(path) if leaf == "weight" else None
+        groups[kind.module if kind else "AUX-M"].append(name)
     return groups
 
 
@@ -38,3 +57,9 @@ def prunable(model: nn.Module) -> list[str]:
     """Names of the weights that may be pruned, in the model's own order."""
     auxiliary = set(modules(model)["AUX-M"])
     return [name for name, _ in model.named_parameters() if name not in auxiliary]
+
+
+def place(name: str) -> tuple[int, int] | None:
+    """Stage and block, from 1, of a parameter or submodule of a Swin; None for one outside its blocks."""
+    match = re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name)
+    return (int(match[1]) + 1, int(match[2]) + 1) if match else None

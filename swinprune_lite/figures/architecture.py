@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from swinprune_lite.anatomy.modules import modules
+from swinprune_lite.anatomy.modules import modules, place
 from swinprune_lite.figures.style import (
     COMPONENT_COLOURS,
     LINE,
@@ -76,8 +76,8 @@ def module_map(model: nn.Module, title: str) -> Figure:
 
 def _place(name: str) -> str:
     """Where a parameter stands: "2.1" for block 1 of stage 2, else what part of the network it is."""
-    if match := re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name):
-        return f"{int(match[1]) + 1}.{int(match[2]) + 1}"
+    if stage_and_block := place(name):
+        return "{}.{}".format(*stage_and_block)
     if match := re.match(r"layers\.(\d+)\.downsample", name):
         return f"{int(match[1]) + 1}.merge"
     return {"patch_embed": "embed", "norm": "norm", "head": "head"}.get(name.split(".")[0], name.split(".")[0])

@@ -5,15 +5,13 @@ A figure is at most 7 inches wide, so that its text can be read on a phone.
 
 import seaborn as sns
 
+from swinprune_lite.anatomy.modules import FC2, KINDS
 from swinprune_lite.paper.numbers import LITE_COUNTERPARTS, counterpart
 
 WIDTH = 7.0
 MODULE_COLOURS = {"QKV-M": "#0072B2", "PRJ-M": "#E69F00", "MLP-M": "#009E73", "AUX-M": "#999999"}
 LAYER_STYLES = {
-    "QKV": {"color": MODULE_COLOURS["QKV-M"], "linestyle": "-"},
-    "PRJ": {"color": MODULE_COLOURS["PRJ-M"], "linestyle": "-"},
-    "FC1": {"color": MODULE_COLOURS["MLP-M"], "linestyle": "-"},
-    "FC2": {"color": MODULE_COLOURS["MLP-M"], "linestyle": "--"},
+    kind.label: {"color": MODULE_COLOURS[kind.module], "linestyle": "--" if kind is FC2 else "-"} for kind in KINDS
 }
 METHOD_STYLES = {
     "dimap": {"label": "DIMAP", "color": "#0072B2", "marker": "o", "linestyle": "-", "zorder": 3},

@@ -1,6 +1,5 @@
 """Parameters and MACs of whole architectures and of their components; no weights and no images needed."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules
+from swinprune_lite.anatomy.modules import PRJ, PRUNED_MODULES, QKV, kind_of, modules
 from swinprune_lite.paper.numbers import TIMM_NAMES
 from swinprune_lite.pruning.cost import Cost, cost, macs_and_positions
 
@@ -86,9 +85,10 @@ def _part(path: str, module: nn.Module, leaf: str) -> str:
         return "fc" if "pre_logits" in path else "conv"
     if "relative_position" in leaf:
         return "table"
-    for part, pattern in (("qkv", r"qkv$"), ("proj", r"attn\.proj$"), ("mlp", r"mlp\."), ("merge", r"reduction$")):
-        if re.search(pattern, path):
-            return part
+    if kind := kind_of(path):
+        return {QKV: "qkv", PRJ: "proj"}.get(kind, "mlp")
+    if path.endswith("reduction"):
+        return "merge"
     return "fc" if isinstance(module, nn.Linear) else "norm"
 
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 
-from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.paper import arithmetic, ledger, numbers
 from swinprune_lite.paper.verdicts import (
@@ -25,9 +24,9 @@ from swinprune_lite.paper.verdicts import (
     compare,
     direction,
 )
-from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.profiles import evidence_for, get_profile
 
-EVIDENCE = Evidence()
+EVIDENCE = evidence_for(get_profile("lite"))
 
 
 @pytest.fixture(scope="module")
