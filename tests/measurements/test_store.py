@@ -69,9 +69,7 @@ def test_an_edited_or_cut_record_is_refused(filled, old, new):
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
-    with pytest.raises(
-        ValueError, match=r"swin_lite_tiny.jsonl line \d is damaged or edited.*reinstall"
-    ):
+    with pytest.raises(ValueError, match=r"swin_lite_tiny.jsonl line \d is damaged or edited.*reinstall"):
         Store(filled)
 
 
