@@ -14,8 +14,12 @@ from swinprune_lite.measurements.store import Store
 from swinprune_lite.studies.profiles import PROFILES
 from swinprune_lite.training.finetune import Recipe
 
-RECIPE = Recipe(epochs=4, lr=1e-3, warm_up=0.1, weight_decay=0.05, label_smoothing=0.0, precision=torch.float64)
-"""Short: four passes over the 10,000 shipped training pairs. It is the first recipe that was tried."""
+RECIPE = Recipe(epochs=4, lr=1e-3, warm_up=0.1, weight_decay=0.05, label_smoothing=0.0, precision=torch.float32)
+"""Short: four passes over the 10,000 shipped training pairs. It is the first recipe that was tried.
+
+In float32, which halves the hours; so what is fine-tuned comes out again to the image only on the kind of processor
+that its record names.
+"""
 
 PROFILE = replace(PROFILES["lite"], recipe=RECIPE, batch_size=100, finetune_steps=100)
 """The lite profile with this study's recipe: a hundred steps an epoch are a whole pass."""

@@ -104,7 +104,7 @@ def test_other_images_have_another_digest(folder):
 
 def test_augmentation_depends_on_seed_epoch_and_image_alone(folder, monkeypatch):
     def passes(seed=0, workers=0):
-        monkeypatch.setattr("swinprune_lite.augmentation.workers", lambda images: workers)
+        monkeypatch.setattr("swinprune_lite.data.augmentation.workers", lambda images: workers)
         loader = training_images(folder, CONFIG, SMALL, 8, seed)
         found = []
         for epoch in range(2):

@@ -124,15 +124,15 @@ def test_the_training_archive_is_checked_once(tmp_path, monkeypatch):
     make_archives(tmp_path)
     archive, train = tmp_path / "train.tar", tmp_path / "out" / "train"
     with pytest.raises(ValueError, match=r"has the MD5 .* fetch the official ILSVRC2012_img_train.tar again"):
-        imagenet._checked_once(archive, train)
+        imagenet.checked_once(archive, train)
     monkeypatch.setitem(imagenet.ARCHIVE_META, "train", ("x", md5(archive.read_bytes())))
-    imagenet._checked_once(archive, train)
+    imagenet.checked_once(archive, train)
     monkeypatch.setattr(imagenet, "check_md5", interrupt)
-    imagenet._checked_once(archive, train)
+    imagenet.checked_once(archive, train)
     imagenet.unpack_train(archive, train, WNIDS, 6)
     assert names(train) == set(WNIDS)
     with pytest.raises(KeyboardInterrupt):
-        imagenet._checked_once(archive, tmp_path / "other" / "train")
+        imagenet.checked_once(archive, tmp_path / "other" / "train")
 
 
 @pytest.mark.parametrize("copy", [False, True])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import swinprune_lite as sp
-from swinprune_lite import data, files
+from swinprune_lite import files
+from swinprune_lite.data import pairs
 from swinprune_lite.models import lite
 
 
@@ -37,29 +38,29 @@ def test_what_was_promised_of_the_lite_models():
 
 
 def test_test_pairs_are_fixed_and_nobody_is_paired_with_itself():
-    pairs = sp.lite_data("test")
-    assert sorted(pairs.right.tolist()) == list(range(10_000))
-    assert (pairs.right != torch.arange(10_000)).all()
-    images, classes = next(iter(pairs))
+    garments = sp.lite_data("test")
+    assert sorted(garments.right.tolist()) == list(range(10_000))
+    assert (garments.right != torch.arange(10_000)).all()
+    images, classes = next(iter(garments))
     assert images.shape == (100, 1, 32, 64)
-    assert torch.equal(classes, 10 * pairs.labels[:100] + pairs.labels[pairs.right[:100]])
-    left = images[0, 0, 2:30, 2:30] * data.STD + data.MEAN
-    torch.testing.assert_close(left * 255, pairs.garments[0].float(), atol=1e-3, rtol=0)
+    assert torch.equal(classes, 10 * garments.labels[:100] + garments.labels[garments.right[:100]])
+    left = images[0, 0, 2:30, 2:30] * pairs.STD + pairs.MEAN
+    torch.testing.assert_close(left * 255, garments.garments[0].float(), atol=1e-3, rtol=0)
     again = next(iter(sp.lite_data("test")))[0]
     assert torch.equal(images, again)
     assert len(list(sp.lite_data("smoke"))) == 2
 
 
 def test_training_pairs_are_fresh_in_each_pass_and_follow_the_seed():
-    def first(pairs):
-        return next(iter(pairs))[0]
+    def first(batches):
+        return next(iter(batches))[0]
 
-    pairs = sp.lite_data("train", 50, seed=3)
-    one, two = first(pairs), first(pairs)
+    garments = sp.lite_data("train", 50, seed=3)
+    one, two = first(garments), first(garments)
     assert not torch.equal(one, two)
     assert torch.equal(one, first(sp.lite_data("train", 50, seed=3)))
     assert not torch.equal(one, first(sp.lite_data("train", 50, seed=4)))
-    assert np.bincount(pairs.labels).tolist() == [1000] * 10
+    assert np.bincount(garments.labels).tolist() == [1000] * 10
 
 
 @pytest.fixture
@@ -69,10 +70,10 @@ def copied(tmp_path, monkeypatch):
         if "tiny_seed0" in path.name or "test" in path.name:
             shutil.copy(path, tmp_path)
     monkeypatch.setattr(lite, "SHIPPED", tmp_path)
-    monkeypatch.setattr(data, "SHIPPED", tmp_path)
-    data._arrays.cache_clear()
+    monkeypatch.setattr(pairs, "SHIPPED", tmp_path)
+    pairs._arrays.cache_clear()
     yield tmp_path
-    data._arrays.cache_clear()
+    pairs._arrays.cache_clear()
 
 
 def test_damaged_files_are_refused(copied):

@@ -12,13 +12,13 @@ from stubs import make_folder, make_hub, make_imagenet, make_imagenette
 from timm.data import ImageNetInfo
 from torch import nn
 
-from swinprune_lite.measurements import frames, live, sources
+from swinprune_lite.measurements import frames, live, pretrained_source
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
 from swinprune_lite.studies import reproduction
 from swinprune_lite.studies.profiles import PROFILES, evidence_for, get_profile
-from swinprune_lite.training import evaluate
+from swinprune_lite.training.evaluate import evaluate
 from swinprune_lite.training.memory import advise_on_memory
 
 TINY = PAPER_MODELS[0]
@@ -40,8 +40,8 @@ class Constant(nn.Module):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
-    for cached in (sources._imagenette, sources._imagenet, sources._evaluation, sources._weights_digest):
-        cached.cache_clear()
+    for cached in ("_imagenette", "_imagenet", "_evaluation", "_weights_digest"):
+        getattr(pretrained_source, cached).cache_clear()
     return tmp_path
 
 
@@ -83,7 +83,7 @@ def test_imagenette_may_lie_elsewhere_and_a_missing_class_stops(home):
     assert get_profile("imagenette", data=root.parent).test_batches().images == 10
     with pytest.raises(FileNotFoundError, match=r"no Imagenette in .*leave `data` out, so that it is fetched"):
         get_profile("imagenette", data=root / "val").test_batches()
-    sources._imagenette.cache_clear()
+    pretrained_source._imagenette.cache_clear()
     for image in (root / "val" / "n01440764").iterdir():
         image.unlink()
     with pytest.raises(ValueError, match="not a whole Imagenette: the class folder val/n01440764 holds no image"):
@@ -95,7 +95,7 @@ def test_imagenet_needs_all_its_classes(home):
         get_profile("imagenet").test_batches()
     make_imagenet(home / "imagenet")
     assert get_profile("imagenet").test_batches().images == 1000
-    sources._imagenet.cache_clear()
+    pretrained_source._imagenet.cache_clear()
     (home / "imagenet" / "val" / "n01440764").rename(home / "gone")
     with pytest.raises(ValueError, match="has 999 classes and ImageNet-1k 1000"):
         get_profile("imagenet").test_batches()
@@ -103,14 +103,15 @@ def test_imagenet_needs_all_its_classes(home):
 
 def test_a_dense_model_that_is_not_the_paper_s_is_not_pruned(home, monkeypatch):
     make_imagenet(home / "imagenet")
-    monkeypatch.setattr(sources, "_loaded", lambda name: Constant(0))
-    monkeypatch.setattr(sources, "weights_file", lambda name: home / "imagenet/val/n01440764/n01440764_0.JPEG")
+    monkeypatch.setattr(pretrained_source, "_loaded", lambda name: Constant(0))
+    image = home / "imagenet/val/n01440764/n01440764_0.JPEG"
+    monkeypatch.setattr(pretrained_source, "weights_file", lambda name: image)
     run = get_profile("imagenet", [TINY])
     with pytest.raises(ValueError, match=r"not pruned, has a top-1 of 0\.10 % .*the paper prints 81\.16 %.*crop"):
         run.load(TINY)
     assert len(json.loads((home / "results/imagenet/dense_top1.json").read_text())) == 1
     near = replace(run, source=replace(run.source, dense_top1={TINY: 0.2}))
-    monkeypatch.setattr(sources, "evaluate", None)  # known by now
+    monkeypatch.setattr(pretrained_source, "evaluate", None)  # known by now
     assert isinstance(near.load(TINY), Constant)
 
 
@@ -156,8 +157,9 @@ def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
         right = torch.ones(profile.test_batches().images, dtype=torch.bool)
         return Measurement(right, right, 1, 1)
 
-    monkeypatch.setattr("swinprune_lite.reproduction.evidence.measure", measure)
-    monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenette2-320/val").rglob("*.JPEG")))
+    monkeypatch.setattr("swinprune_lite.measurements.evidence.measure", measure)
+    image = next((home / "imagenette2-320/val").rglob("*.JPEG"))
+    monkeypatch.setattr(pretrained_source, "weights_file", lambda name: image)
     run = get_profile("imagenette", [TINY])
     for _ in range(2):
         table = frames.stored(evidence_for(run), run.models, run.methods, [0.5])
@@ -170,7 +172,7 @@ def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
     assert live.compare_with_store(run, [], evidence_for(run).store).empty
     # other images: nothing of it is shown
     (home / "imagenette2-320/val/n01440764/more.JPEG").write_bytes(b"1")
-    sources.listing_digest.cache_clear()
+    pretrained_source.listing_digest.cache_clear()
     evidence_for(run).measurements(TINY, "dimap", 0.5)
     assert len(measured) == 6
 
@@ -178,7 +180,7 @@ def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
 def test_what_takes_days_is_not_begun_in_a_notebook(home, monkeypatch):
     make_imagenet(home / "imagenet")
     make_folder(home / "imagenet/train", ImageNetInfo().label_names(), 1, (8, 8))
-    monkeypatch.setattr(sources, "weights_file", lambda name: next((home / "imagenet/val").rglob("*.JPEG")))
+    monkeypatch.setattr(pretrained_source, "weights_file", lambda name: next((home / "imagenet/val").rglob("*.JPEG")))
     run = get_profile("imagenet", [TINY])
     with pytest.raises(LookupError, match=r"launch -m swinprune_lite\.cli\.finetune swin_tiny.* --ratio 0\.55"):
         evidence_for(run).measurements(TINY, "dimap", 0.55, run.finetune_steps)
