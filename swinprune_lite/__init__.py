@@ -1,11 +1,6 @@
 """Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested."""
 
-from swinprune_lite.acceleration import (
-    compact,
-    load_compact,
-    save_compact,
-    structured_masks,
-)
+from swinprune_lite.acceleration import compact, load_compact, save_compact, structured_masks
 from swinprune_lite.anatomy.modules import modules, prunable
 from swinprune_lite.data.pairs import FashionPairs, lite_data
 from swinprune_lite.models.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite

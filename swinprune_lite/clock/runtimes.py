@@ -14,12 +14,7 @@ import torch
 from torch import nn
 from torch.sparse import to_sparse_semi_structured
 
-from swinprune_lite.acceleration import (
-    block_masks,
-    compact,
-    structured_masks,
-    two_four_masks,
-)
+from swinprune_lite.acceleration import block_masks, compact, structured_masks, two_four_masks
 from swinprune_lite.acceleration.onnx_export import export_onnx, session
 from swinprune_lite.anatomy.inputs import noise
 from swinprune_lite.anatomy.modules import prunable

@@ -14,7 +14,7 @@ from torchvision.datasets import Imagenette
 from tqdm import tqdm
 
 from swinprune_lite.data.fetch import DAMAGED, download, require_space
-from swinprune_lite.data.folders import class_images
+from swinprune_lite.data.listing import class_images
 from swinprune_lite.files import home
 
 IMAGENETTE_SIZES = {size: Path(url).stem for size, (url, _) in Imagenette._ARCHIVES.items()}

@@ -14,7 +14,7 @@ from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import METHODS, digest, make_masks
 from swinprune_lite.training.distillation import Taught
-from swinprune_lite.training.evaluate import ranks
+from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.types import Masks
 
@@ -49,12 +49,11 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
             batches = Taught(batches, profile.load(setting.model, setting.training_seed).to(profile.recipe.precision))
         finetune(model, batches, profile.recipe, seed=setting.seed)
         remove_masks(model)
-    rank = ranks(model, profile.test_batches(images or setting.images or None))
+    top1, top5 = verdicts(model, profile.test_batches(images or setting.images or None))
     left = cost(model, None if setting.method == "compact" else masks)
     seconds = time.perf_counter() - start
-    return Measurement(
-        rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, digest(masks) if masks else "", seconds
-    )
+    found = digest(masks) if masks else ""
+    return Measurement(top1, top5, left.nonzero_params, left.nonzero_macs, found, seconds)
 
 
 def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]:

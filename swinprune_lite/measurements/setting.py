@@ -43,7 +43,8 @@ class Measurement:
 
     Attributes:
         top1: bool tensor (images,), True where the first prediction is right.
-        top5: bool tensor (images,), True where the class is among the first five.
+        top5: bool tensor (images,), True where the class is among the first five; of a model with fewer than
+            five classes empty, (0,).
         params: parameters that are not pruned away.
         macs: MACs of one image that are not pruned away.
         masks: digest of the masks (see `masks.digest`); "" of a dense model.

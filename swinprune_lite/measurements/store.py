@@ -140,8 +140,9 @@ def _digest(value: dict) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _percent(correct: torch.Tensor) -> float:
-    return 100 * int(correct.sum()) / len(correct)
+def _percent(correct: torch.Tensor) -> float | None:
+    """None (in JSON null) where there is nothing to count: top-5 of fewer than five classes."""
+    return 100 * int(correct.sum()) / len(correct) if len(correct) else None
 
 
 def _pack(correct: torch.Tensor) -> str:
@@ -150,4 +151,4 @@ def _pack(correct: torch.Tensor) -> str:
 
 def _unpack(text: str, images: int) -> torch.Tensor:
     bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
-    return torch.from_numpy(np.unpackbits(bits, count=images).astype(bool))
+    return torch.from_numpy(np.unpackbits(bits, count=images if len(bits) else 0).astype(bool))
