@@ -173,8 +173,10 @@ def take_sorted(source: Path, target: Path, wnids: Sequence[str], copy: bool = F
         target.symlink_to(source.resolve(), target_is_directory=True)
         return found
     with _whole(target) as temporary:
-        for wnid in tqdm(wnids, "copying", unit=" classes"):
-            shutil.copytree(source / wnid, temporary / wnid)
+        for wnid, images in tqdm(class_images(source, wnids).items(), "copying", unit=" classes"):
+            for image in images:
+                (temporary / wnid / image).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source / wnid / image, temporary / wnid / image)
     return found
 
 

@@ -86,9 +86,8 @@ class Recipe:
                   "label_smoothing": 1, "clip_norm": math.inf, "mixup": math.inf, "cutmix": math.inf}  # fmt: skip
         for name, top in ranges.items():
             value = getattr(self, name)
-            number = isinstance(value, Real) and not isinstance(value, bool)
-            finite = number and (math.isfinite(value) or name == "clip_norm")
-            if not finite or not 0 <= value <= top or (value == 0 and name in ("lr", "clip_norm")):
+            number = isinstance(value, Real) and (math.isfinite(value) or name == "clip_norm")
+            if not number or not 0 <= value <= top or (value == 0 and name in ("lr", "clip_norm")):
                 least = "above 0" if name in ("lr", "clip_norm") else "0 or more"
                 most = f", and at most {'its lr, ' if top == self.lr else ''}{top}" if top < math.inf else ""
                 raise ValueError(f"The recipe's {name} must be a number {least}{most}; got {value!r}.")
@@ -207,6 +206,7 @@ def _train(
         parts |= {"scaler": accelerator.scaler} if accelerator.scaler else {}
         for name, part in parts.items() if state else ():
             part.load_state_dict(state[name])
+        replaced = "forward" in vars(model)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         shares = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
         try:
@@ -227,6 +227,8 @@ def _train(
             accelerator.wait_for_everyone()
         finally:
             accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+            if not replaced:
+                vars(model).pop("forward", None)  # that Accelerate left in the model
     return losses
 
 
@@ -279,12 +281,8 @@ def _identity(model: nn.Module, recipe: Recipe, steps: int, processes: int, seed
         if name.endswith("_mask") and buffer.dtype == torch.bool:
             held.update(name.encode() + buffer.cpu().numpy().tobytes())
     told = {name: str(value) for name, value in asdict(recipe).items()}
-    return told | {
-        "steps": str(steps),
-        "processes": str(processes),
-        "seed": str(seed),
-        "masks": held.hexdigest()[:12],
-    }
+    told |= {"steps": str(steps), "processes": str(processes), "seed": str(seed)}
+    return told | {"masks": held.hexdigest()[:12]}
 
 
 def _save(path: Path, parts: dict, identity: dict[str, str], losses: list[float]) -> None:
