@@ -35,6 +35,30 @@ def gain_table(found: pd.DataFrame) -> pd.DataFrame:
     return wide[list(found.model.unique())].rename_axis(index="ratio", columns=None)
 
 
+def recovery(lost: pd.DataFrame, tuned: pd.DataFrame, won: pd.DataFrame) -> pd.DataFrame:
+    """Points of top-1 lost before and after fine-tuning by the same replicates, and what was won back.
+
+    Args:
+        lost: of `experiments.drops` beside the fine-tuning.
+        tuned: of `experiments.drops` after it.
+        won: of `experiments.recoveries`.
+
+    Returns:
+        Text cells, indexed by ratio and model: both losses and their difference in points, a star where
+        the difference is outside its interval, and how many fine-tunings there are.
+    """
+    rows = {}
+    for before, after, back in zip(lost.itertuples(), tuned.itertuples(), won.itertuples()):
+        rows[(_removed(back.ratio), back.model)] = {
+            "lost, one shot": _with_half(before.drop, before.half),
+            "lost, tuned": _with_half(after.drop, after.half),
+            "won back": _with_half(back.won, back.half, "+") + (" *" if abs(back.won) > back.half else ""),
+            "fine-tunings": str(back.replicates),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["ratio", "model"])
+    return frame.loc[sorted(rows, key=lambda row: float(row[0].removesuffix(" %")))]
+
+
 def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """One-shot top-1 of uniform pruning and DIMAP, beside the paper's table 3.
 
