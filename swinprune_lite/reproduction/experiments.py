@@ -203,9 +203,9 @@ def _difference(
     second: tuple[str, float, int],
     like: Sequence[Measurement],
 ) -> tuple[float, float]:
-    """Top-1 of one (method, ratio, steps) minus another's on the replicates and images of `like`, and half its interval.
+    """Top-1 of one (method, ratio, steps) minus another's, and half its interval.
 
-    A model of one training has fewer replicates before fine-tuning than after; that one stands beside all of them.
+    Both on the replicates and images of `like`. A model of one training has fewer replicates before fine-tuning than after; that one stands beside all of them.
     """
     images = min(len(found.top1) for found in like)
     sides = [[found.top1[:images] for found in evidence.measurements(model, *what)] for what in (first, second)]
