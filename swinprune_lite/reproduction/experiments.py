@@ -205,7 +205,8 @@ def _difference(
 ) -> tuple[float, float]:
     """Top-1 of one (method, ratio, steps) minus another's, and half its interval.
 
-    Both on the replicates and images of `like`. A model of one training has fewer replicates before fine-tuning than after; that one stands beside all of them.
+    Both on the replicates and images of `like`. A model of one training has one replicate before fine-tuning, which
+    stands beside all of those after it.
     """
     images = min(len(found.top1) for found in like)
     sides = [[found.top1[:images] for found in evidence.measurements(model, *what)] for what in (first, second)]
