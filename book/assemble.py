@@ -2,10 +2,12 @@
 
     python book/assemble.py build/executed/lite build/book
 
-Every page says below its title which profile its numbers come from. Papermill's own cell is hidden from
-the page, not removed. The first page gets the ledger's totals, the page on pretrained weights its estimates.
+Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
+the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals,
+the page on pretrained weights its estimates.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -20,8 +22,11 @@ from swinprune_lite.studies.profiles import get_profile
 
 BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"
-PROFILE = "<!-- profile of this page -->"
 ESTIMATES = "<!-- estimates -->"
+NOTE = "Numbers on this page"
+NO_PROFILE = (
+    "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
+)
 
 
 def totals_table() -> str:
@@ -61,9 +66,27 @@ def _table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def note(line: str) -> str:
-    """Where a page's numbers come from."""
-    return f"```{{admonition}} Numbers on this page\n:class: note\n{line} For the others see {{doc}}`/real`.\n```\n"
+def holds_numbers(page: str) -> bool:
+    """Whether a page of book/ states results: a computed table, or a share, points or a multiple outside code."""
+    fence = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    prose = fence.sub(lambda found: found[2] if found[1].startswith("{") else "", page)  # a directive holds prose
+    prose = re.sub(r"`[^`]*`", "", prose)
+    return TOTALS in page or ESTIMATES in page or bool(re.search(r"\d\s?%|\d\s(points|times)\b", prose))
+
+
+def of_profile(notebook: nbformat.NotebookNode) -> bool:
+    """Whether a notebook's numbers are of its profile's models: whether it loads them, or asks for their evidence."""
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return bool(re.search(r"\brun\.load\(|\bevidence_for\(run\)", code))
+
+
+def noted(page: str, line: str) -> str:
+    """The page with a note below its title that says what its numbers are of; one with a note of its own as it is."""
+    if NOTE in page:
+        return page
+    title, _, rest = page.partition("\n")
+    more = "What the profiles are says" if line == NO_PROFILE else "For the others see"
+    return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more} {{doc}}`/real`.\n```\n{rest}"
 
 
 def said_first(notebook: nbformat.NotebookNode) -> str:
@@ -81,10 +104,11 @@ def main(executed: Path, output: Path) -> None:
     for path in BOOK.iterdir():
         if path.suffix in {".md", ".yml", ".bib"}:
             shutil.copy(path, output)
-    first = said_first(nbformat.read(notebooks[0], as_version=4))
-    insertions = {TOTALS: totals_table(), PROFILE: note(first), ESTIMATES: estimates()}
+    lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
+    insertions = {TOTALS: totals_table(), ESTIMATES: estimates()}
     for page in output.glob("*.md"):
         text = page.read_text()
+        text = noted(text, lite) if holds_numbers(text) else text
         for mark, insertion in insertions.items():
             text = text.replace(mark, insertion)
         page.write_text(text)
@@ -92,8 +116,8 @@ def main(executed: Path, output: Path) -> None:
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
-        title, _, rest = notebook.cells[0].source.partition("\n")
-        notebook.cells[0].source = f"{title}\n\n{note(said_first(notebook))}\n{rest}"
+        line = said_first(notebook) if of_profile(notebook) else NO_PROFILE
+        notebook.cells[0].source = noted(notebook.cells[0].source, line)
         for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell.metadata.tags.append("hide-cell")

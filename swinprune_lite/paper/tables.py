@@ -13,7 +13,7 @@ def methods(results: pd.DataFrame) -> pd.DataFrame:
     """Top-1 of every method at every ratio: mean over the seeds ± half of the 95 % interval.
 
     Args:
-        results: of `experiments.stored`.
+        results: of `frames.stored`.
     """
     pruned = results[results.method != "dense"]
     text = [_with_half(top1, half) for top1, half in zip(pruned.top1_mean, pruned.top1_half)]
@@ -27,7 +27,7 @@ def gain_table(found: pd.DataFrame) -> pd.DataFrame:
     """Differences by ratio and model: "+3.10 ± 0.80 *", a star where it is outside its interval.
 
     Args:
-        found: of `experiments.gains`.
+        found: of `frames.gains`.
     """
     text = [_with_half(row.gain, row.half, "+") + (" *" if row.clear else "") for row in found.itertuples()]
     wide = found.assign(text=text).pivot(index="ratio", columns="model", values="text")
@@ -35,12 +35,36 @@ def gain_table(found: pd.DataFrame) -> pd.DataFrame:
     return wide[list(found.model.unique())].rename_axis(index="ratio", columns=None)
 
 
+def recovery(lost: pd.DataFrame, tuned: pd.DataFrame, won: pd.DataFrame) -> pd.DataFrame:
+    """Points of top-1 lost before and after fine-tuning by the same replicates, and what was won back.
+
+    Args:
+        lost: of `frames.drops` beside the fine-tuning.
+        tuned: of `frames.drops` after it.
+        won: of `frames.recoveries`.
+
+    Returns:
+        Text cells, indexed by ratio and model: both losses and their difference in points, a star where
+        the difference is outside its interval, and how many fine-tunings there are.
+    """
+    rows = {}
+    for before, after, back in zip(lost.itertuples(), tuned.itertuples(), won.itertuples()):
+        rows[(_removed(back.ratio), back.model)] = {
+            "lost, one shot": _with_half(before.drop, before.half),
+            "lost, tuned": _with_half(after.drop, after.half),
+            "won back": _with_half(back.won, back.half, "+") + (" *" if abs(back.won) > back.half else ""),
+            "fine-tunings": str(back.replicates),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["ratio", "model"])
+    return frame.loc[sorted(rows, key=lambda row: float(row[0].removesuffix(" %")))]
+
+
 def table3(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """One-shot top-1 of uniform pruning and DIMAP, beside the paper's table 3.
 
     Args:
-        results: of `experiments.stored` with methods "uniform" and "dimap".
-        found: of `experiments.gains`, DIMAP minus uniform.
+        results: of `frames.stored` with methods "uniform" and "dimap".
+        found: of `frames.gains`, DIMAP minus uniform.
 
     Returns:
         Text cells, indexed by ratio and size (T, S, B), columns grouped by where they come from.
@@ -72,7 +96,7 @@ def table1_accuracy(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame
     """Accuracy of the dense model and of DIMAP, beside the paper's table 1.
 
     Args:
-        one_shot: of `experiments.stored` with method "dimap".
+        one_shot: of `frames.stored` with method "dimap".
         tuned: the same after fine-tuning.
 
     Returns:
@@ -103,7 +127,7 @@ def table1_cost(results: pd.DataFrame) -> pd.DataFrame:
     """Parameters and MACs that are not pruned away, beside the paper's table 1.
 
     Args:
-        results: of `experiments.stored` with method "dimap".
+        results: of `frames.stored` with method "dimap".
 
     Returns:
         Text cells indexed by ratio and size; "removed" is in percent of the dense model's.
@@ -135,8 +159,8 @@ def table4(results: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """Three modules against one after fine-tuning, beside the paper's table 4.
 
     Args:
-        results: of `experiments.stored` after fine-tuning, methods "dimap" and "lamp", one ratio.
-        found: of `experiments.gains`, "dimap" minus "lamp".
+        results: of `frames.stored` after fine-tuning, methods "dimap" and "lamp", one ratio.
+        found: of `frames.gains`, "dimap" minus "lamp".
 
     Returns:
         Text cells indexed by size.

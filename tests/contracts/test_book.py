@@ -56,14 +56,37 @@ def test_first_page_shows_the_totals_of_the_ledger(html):
     assert re.search(r"all\s+315\b", text)
 
 
-def test_every_page_says_which_profile_its_numbers_come_from(html):
-    assert "Of no profile" in (html / "real.html").read_text()
-    for page in set(PAGES) - {"real", "bibliography"}:  # which has no numbers
+def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(html):
+    said = {}
+    for page in PAGES:
         text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
-        below = text.partition("Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base.")[2]
-        assert below, page
-    for mark in (assemble.TOTALS, assemble.PROFILE, assemble.ESTIMATES):
+        above, _, below = text.partition(assemble.NOTE)
+        said[page] = re.match(
+            r"\s*(Of no profile|Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base\.)", below
+        )
+        assert bool(said[page]) == bool(below), page
+        assert "Profile lite" not in above, page
+    assert {page for page in PAGES if not said[page]} == {"rerun", "bibliography"}
+    counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration"}  # and times
+    of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
+    assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
+    for mark in (assemble.TOTALS, assemble.ESTIMATES):
         assert not [path for path in html.glob("*.html") if mark in path.read_text()]
+
+
+@pytest.mark.parametrize(
+    ("page", "holds"),
+    [
+        ("# A\n\nIt lost 3 % of it.", True),
+        ("# A\n\nIt is 1.5 times\nas fast.", True),
+        (f"# A\n\n{assemble.TOTALS}", True),
+        ("# A\n\n```{warning}\nIt lost 0.3 points.\n```", True),
+        ("# A\n\n```\nlost 3 %\n```\nSet `ratio=3 %` in line 2.", False),
+        ("# A\n\nIt needs Python 3.11.", False),
+    ],
+)
+def test_a_page_holds_numbers_if_it_states_results(page, holds):
+    assert assemble.holds_numbers(page) is holds
 
 
 def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):

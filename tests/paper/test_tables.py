@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
+from swinprune_lite.measurements import frames
 from swinprune_lite.paper import tables
+from swinprune_lite.studies.profiles import evidence_for, get_profile
 
 LITE, PAPER = tables.LITE, tables.PAPER
 
@@ -95,3 +97,57 @@ def test_parameter_check_says_no_where_a_digit_differs():
 @pytest.mark.parametrize("value", ["4.79", "6.48"])
 def test_both_the_printed_and_the_true_gain_are_shown(value):
     assert value in set(tables.table3(ONE_SHOT, GAINS)[PAPER].to_numpy().ravel())
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    return evidence_for(get_profile("lite"))
+
+
+def percent(found, images=None):
+    return 100 * found.top1[:images].double().mean().item()
+
+
+@pytest.mark.parametrize("model", [TINY, "swin_lite_base"])
+@pytest.mark.parametrize("ratio", [0.35, 0.8])
+def test_before_and_after_fine_tuning_are_of_the_same_replicates_and_images(evidence, model, ratio):
+    steps = evidence.profile.finetune_steps
+    tuned = evidence.measurements(model, "dimap", ratio, steps)
+    images = min(len(one.top1) for one in tuned)
+    # base has one training, so one replicate in one shot, which stands beside each of its fine-tunings
+    dense, one_shot = (
+        (evidence.measurements(model, method, removed) * len(tuned))[: len(tuned)]
+        for method, removed in (("dense", 0.0), ("dimap", ratio))
+    )
+    expected = [
+        sum(percent(a, images) - percent(b, images) for a, b in zip(first, second)) / len(tuned)
+        for first, second in ((dense, one_shot), (dense, tuned), (tuned, one_shot))
+    ]
+    before = frames.drops(evidence, [model], "dimap", [ratio], beside=steps)
+    after = frames.drops(evidence, [model], "dimap", [ratio], steps)
+    back = frames.recoveries(evidence, [model], "dimap", [ratio], steps)
+    assert [before["drop"].item(), after["drop"].item(), back.won.item()] == pytest.approx(expected, abs=1e-9)
+    assert back.won.item() == pytest.approx(before["drop"].item() - after["drop"].item(), abs=1e-9)
+    assert back.replicates.item() == len(tuned) == (1 if ratio == 0.8 else 3)
+    assert after.equals(frames.drops(evidence, [model], "dimap", [ratio], steps, beside=steps))
+
+
+def test_training_by_training(evidence):
+    found = frames.gains_by_training(evidence, [TINY, "swin_lite_base"], "dimap", "uniform", [0.9])
+    assert list(found) == [*((TINY, f"seed {seed}") for seed in range(3)), ("swin_lite_base", "seed 0")]
+    first, second = (evidence.measurements(TINY, method, 0.9)[1] for method in ("dimap", "uniform"))
+    images = evidence.profile.common_images
+    assert found[TINY, "seed 1"].item() == pytest.approx(percent(first, images) - percent(second, images))
+    gain = frames.gains(evidence, [TINY], "dimap", "uniform", [0.9]).gain.item()
+    assert found[TINY].loc[0.9].mean() == pytest.approx(gain)
+
+
+def test_recovery_by_ratio_with_a_star_outside_the_interval():
+    where = pd.DataFrame({"model": [TINY, TINY], "ratio": [0.9, 0.15]})
+    lost = where.assign(drop=[40.0, 0.1], half=[1.0, 0.2])
+    tuned = where.assign(drop=[30.0, 0.4], half=[1.0, 0.3])
+    won = where.assign(won=[10.0, -0.3], half=[0.5, 0.3], replicates=[1, 3])
+    table = tables.recovery(lost, tuned, won)
+    assert list(table.index) == [("15 %", TINY), ("90 %", TINY)]
+    assert list(table.loc[("90 %", TINY)]) == ["40.00 ± 1.00", "30.00 ± 1.00", "+10.00 ± 0.50 *", "1"]
+    assert table.loc[("15 %", TINY), "won back"] == "-0.30 ± 0.30"

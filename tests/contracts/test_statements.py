@@ -1,0 +1,93 @@
+"""Every number that a page states is computed again, and so is the order of things in what a page calls its findings.
+
+`prose` reads what the pages say: Markdown cells, captions, alternative texts, the files of book/ and the README. A
+number, a number word or a vague quantity ("most", "hardly") must stand inside a passage that `statements` quotes and
+computes. In an Answer and under "What you should have seen" the same holds of words for an order ("ahead", "outside").
+Free are, by `prose.EXEMPT`, the numbers of equations, figures, tables, layers and the like, names, sizes, years and
+questions, and the ratios that a page's own parameter cell sets.
+"""
+
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from prose import NUMERAL, PAGES, WORDS, Passage, passages, stated
+from statements import STATEMENTS, Statement
+
+
+@cache
+def pattern(says: str) -> re.Pattern:
+    return re.compile(rf"({NUMERAL})".join(re.escape(part) for part in says.split("{}")), re.IGNORECASE)
+
+
+def places(statement: Statement, page: str) -> list[re.Match]:
+    if statement.page not in (page, "*"):
+        return []
+    return [found for passage in passages(page) for found in pattern(statement.says).finditer(passage.text)]
+
+
+def agree(text: str, value: float) -> bool:
+    """Whether a value rounds to what is printed."""
+    if text.lower() in WORDS:
+        return abs(value - WORDS[text.lower()]) <= 0.05 * (text.lower() == "half")
+    number = text.replace("−", "-").replace("±", "").replace(",", "")
+    digits, _, exponent = number.partition("e")
+    step = 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
+    return abs(float(number) - value) <= step / 2 * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda one: f"{one.page}: {one.says[:60]}")
+def test_what_is_stated_is_what_is_computed(statement):
+    found = [match for page in PAGES for match in places(statement, page)]
+    assert found, "no page says this"
+    values = list(statement.values())
+    held = [value for value in values if isinstance(value, (bool, np.bool_))]
+    numbers = [value for value in values if not isinstance(value, (bool, np.bool_))]
+    assert all(held), values
+    for match in found:
+        texts = match.groups()
+        assert len(texts) == len(numbers), (match[0], numbers)
+        assert all(map(agree, texts, numbers)), (match[0], numbers)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_number_and_no_order_stands_on_a_page_that_nothing_computes(page):
+    missing = []
+    for passage in passages(page):
+        covered = [
+            match.span()
+            for statement in STATEMENTS
+            if statement.page in (page, "*")
+            for match in pattern(statement.says).finditer(passage.text)
+        ]
+        for start, end in stated(page, passage):
+            if not any(first <= start and end <= last for first, last in covered):
+                missing.append(f"{passage.text[start:end]!r} in: ...{passage.text[max(0, start - 80) : end + 40]}")
+    assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("It lost 3.5 % of it.", ["3.5"]),
+        ("Swin-T-38, ViT-B/16, float16 and 2:4 at figure 4, equations (7), (8) and (10).", []),
+        ("It is two to three times slower, mostly.", ["two", "three", "mostly"]),
+        ("Why is it 3 times slower?", []),
+        ("It fell by 0.4 ± 0.6 points, and 95 % intervals are 95 % intervals.", ["0.4", "0.6"]),
+        ("On 5,000 images, 4.99e-7 and +0.10.", ["5,000", "4.99e-7", "+0.10"]),
+    ],
+)
+def test_what_counts_as_a_number(text, found):
+    spans = stated("README", Passage(text, False))
+    assert [text[start:end] for start, end in spans] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "same"),
+    [("1.3", 1.349, True), ("1.3", 1.351, False), ("-0.54", -0.54, True), ("half", 0.501, True), ("half", 0.44, False),
+     ("three", 3, True), ("three", 3.3, False), ("10,000", 10_000, True), ("3.8e-7", 3.8e-7, True),
+     ("3.8e-7", 3.9e-7, False)],
+)  # fmt: skip
+def test_a_value_agrees_if_it_rounds_to_what_is_printed(text, value, same):
+    assert agree(text, value) is same

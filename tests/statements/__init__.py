@@ -1,0 +1,13 @@
+"""What the pages state: each passage quoted, beside what computes its numbers again."""
+
+from statements import counted, layerwise, measured, pages, table1, times
+from statements.statement import Statement
+
+STATEMENTS: list[Statement] = [
+    *counted.STATEMENTS,
+    *layerwise.STATEMENTS,
+    *measured.STATEMENTS,
+    *pages.STATEMENTS,
+    *table1.TABLE1_STATEMENTS,
+    *times.STATEMENTS,
+]

@@ -1,0 +1,205 @@
+"""What is said on any page, and what the pages of book/ and the README state."""
+
+import inspect
+from datetime import datetime
+
+import recompute as again
+import timm
+from recompute import HIGH, MAGNITUDES, MODELS, B, S, T, span
+
+import swinprune_lite as sp
+from statements.measured import EVERY, base_behind, magnitudes_lose, mixed_where, paper_lead, uniform_at_half
+from statements.statement import SEEDS, Statement, count
+from swinprune_lite.clock import runtimes
+from swinprune_lite.data.pairs import FashionPairs, lite_data
+from swinprune_lite.measurements.pretrained_source import TOLERANCE
+from swinprune_lite.paper import counts
+from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.studies import acceleration as accuracy
+from swinprune_lite.studies import estimate, profiles
+from swinprune_lite.training.finetune import PAPER_RECIPE
+
+NAMES = [  # what there are so many of, wherever it is said
+    Statement("*", "{} training seeds", count(SEEDS[0], SEEDS == [3, 3, 1])),
+    Statement("*", "{} trainings", count(SEEDS[0])),
+    Statement("*", "{} seeds", count(SEEDS[0])),
+    Statement("*", "{} lite models", count(len(MODELS))),
+    Statement("*", "{} small Swins", count(len(MODELS))),
+    Statement("*", "all {} models", count(len(MODELS))),
+    Statement("*", "ratio before and after fine-tuning, {} models", count(len(MODELS))),
+    Statement("*", "{} Swins, in {} runtimes", lambda: [len(counts.TIMM_NAMES), len(runtimes.RUNTIMES)]),
+    Statement("*", "{} methods that look at magnitudes", count(len(MAGNITUDES))),
+    Statement("*", "all {} test images", lambda: [lite_data("test").images]),
+    Statement("*", "on the first {}", lambda: [profiles.PROFILES["lite"].common_images]),
+]
+
+INDEX, LITE, REAL = "index", "lite", "real"
+
+
+def recipe(name: str) -> float:
+    return getattr(PAPER_RECIPE, name)
+
+
+def shapes(model: str, counterpart: str) -> Statement:
+    kept = sp.LITE_MODELS[model]
+    return Statement(LITE, "| {} | {}, {}, {}, {} | " + f"{counterpart} |", count(kept["embed_dim"], *kept["depths"]))
+
+
+def times_smaller(what: str, counted: str, unit: float) -> list[float]:
+    (ours,) = again.ours(f"table1.01.Swin-B-dense.{counted}")
+    lite = [getattr(again.evidence().measurements(model, "dense", 0.0)[0], what) for model in MODELS]
+    return span([unit * ours / each for each in lite])
+
+
+def training_minutes() -> list[float]:
+    return span([sp.lite_card(T, seed)["seconds_of_last_run"] / 60 for seed in sp.lite_seeds(T)])
+
+
+def teaching() -> list:
+    source = (again.ROOT / "data_scripts/train_lite.py").read_text()
+    return [
+        source.count('("swin_lite_tiny", '),
+        max(again.cards(S)) < min(again.cards(T)) < again.cards(B)[0] < max(again.cards(T)),
+    ]
+
+
+def kept_hours() -> float:
+    dates = [datetime.fromisoformat(date) for date in accuracy.results().date]
+    return (max(dates) - min(dates)).total_seconds() / 3600
+
+
+PAGE_STATEMENTS = [
+    Statement("README", "each of the paper's {} numbers and claims", lambda: [len(again.ledger())]),
+    Statement(
+        INDEX,
+        "Of the {} undecided rows, {} are accuracies",
+        lambda: [again.verdicts("not decided here"), again.undecided_accuracies()],
+    ),
+    Statement(INDEX, "Ours are of {} kinds", count(3)),
+    Statement(
+        INDEX,
+        "{} % of the prunable weights can go at a cost of at most {} points in the mean",
+        lambda: [50, magnitudes_lose()],
+    ),
+    Statement(
+        INDEX,
+        "Beyond, whether DIMAP or uniform pruning is ahead changes from one training of tiny and small to the"
+        " next, but for tiny at {} %.",
+        lambda: [80, mixed_where()],
+    ),
+    Statement(
+        INDEX,
+        "DIMAP is behind uniform pruning by {} to {} points from {} % on, and behind one plain magnitude "
+        "threshold at {}, {} and {} %. The paper's lead of {} to {} points at {} % does",
+        lambda: [
+            *base_behind()[:2],
+            70,
+            70,
+            80,
+            90,
+            *paper_lead(),
+            50,
+            base_behind()[2],
+            *(not again.stars("global", EVERY)[B, ratio] for ratio in HIGH[:3]),
+        ],
+    ),
+    *(shapes(*each) for each in zip(MODELS, counts.TIMM_NAMES)),
+    Statement(
+        LITE,
+        "with {}, {}, {} and {} heads",
+        lambda: [stage.blocks[0].attn.num_heads for stage in again.evidence().profile.load(T).layers],
+    ),
+    Statement(LITE, "{} garments of Fashion-MNIST", count(2)),
+    Statement(
+        LITE,
+        "class = {} · left + right. A {} classes give top-5 accuracy a meaning that {} would not.",
+        lambda: [10, 100, 10],
+    ),
+    Statement(
+        LITE,
+        "Each of the {} test garments is a left half once",
+        lambda: [lite_data("test").images, isinstance(lite_data("test"), FashionPairs)],
+    ),
+    Statement(
+        LITE,
+        "every pass over the {} training garments; {} of these come with the repository",
+        lambda: [60_000, lite_data("train").images, "60,000" in sp.lite_card(T)["data"]["name"]],
+    ),
+    Statement(
+        LITE,
+        "mean prediction of {} tiny models as a teacher; even so every training of small stays below every "
+        "one of tiny, and base lies among those of tiny",
+        teaching,
+    ),
+    Statement(LITE, "So read the {} as {} architectures to prune", lambda: [len(MODELS)] * 2),
+    Statement(
+        LITE,
+        "A Swin-B has {} to {} times their parameters and {} to {} times their MACs",
+        lambda: [*times_smaller("params", "params_m", 1e6), *times_smaller("macs", "flops_g", 1e9)],
+    ),
+    Statement(
+        LITE,
+        "at {} % uniform pruning leaves them {} to {} % top-1, and the paper's models {} to {} %",
+        lambda: [50, *uniform_at_half()[1], *uniform_at_half()[0]],
+    ),
+    Statement(LITE, "The second took {} to {} minutes", training_minutes),
+    Statement(
+        REAL,
+        "| {} test images, shipped | {} steps |",
+        lambda: [profiles.PROFILES["smoke"].test_batches().images, profiles.PROFILES["smoke"].finetune_steps],
+    ),
+    Statement(REAL, "{} validation images of {} ImageNet classes", lambda: [estimate.IMAGES["imagenette"], 10]),
+    Statement(
+        REAL,
+        "ImageNet-1k's {} validation images | the paper's {} epochs",
+        lambda: [estimate.IMAGES["imagenet"], recipe("epochs")],
+    ),
+    Statement(
+        REAL,
+        "(bicubic, {} of the side); in the profile as in Swin's own code ({})",
+        lambda: [timm.get_pretrained_cfg("swin_base_patch4_window7_224.ms_in1k").crop_pct, profiles.SWIN_CROP],
+    ),
+    Statement(REAL, "chooses among a {} classes; the {} folders", lambda: [1000, 10]),
+    Statement(REAL, "Fine-tuning on {} classes teaches a model that only these {} occur", lambda: [10, 10]),
+    Statement(
+        REAL,
+        "weights ({} GB) and images ({} GB)",
+        lambda: [4 * sum(again.table1(model, "dense").params_m for model in counts.TIMM_NAMES) / 1000, 0.3],
+    ),
+    Statement(REAL, "must reach the paper's top-1 within {} points", lambda: [TOLERANCE]),
+    Statement(REAL, "as many as the model has classes, {} at least", count(5)),  # top-5
+    Statement(
+        REAL,
+        "The paper's recipe is {} epochs of ImageNet, {} of them warm-up, AdamW from {} up to {} and down to "
+        "{} for a batch of {} (scaled with the batch, as Swin's code does), weight decay {},",
+        lambda: [
+            recipe("epochs"),
+            recipe("epochs") * recipe("warm_up"),
+            recipe("warm_up_lr"),
+            recipe("lr"),
+            recipe("min_lr"),
+            profiles.SWIN_BATCH,
+            recipe("weight_decay"),
+        ],
+    ),
+    Statement(
+        REAL,
+        "label smoothing {}, gradients clipped at {}, mixup {} and CutMix {}; but stochastic depth is timm's {},",
+        lambda: [
+            *map(recipe, ("label_smoothing", "clip_norm", "mixup", "cutmix")),
+            inspect.signature(timm.models.SwinTransformer).parameters["drop_path_rate"].default,
+        ],
+    ),
+    Statement(
+        REAL,
+        "The authors publish {} pruned checkpoints",
+        lambda: [len(paper_table("table1_pruned_swin").query("variant != 'dense'"))],
+    ),
+    Statement(REAL, "| {} classes and ImageNet-1k {} |", lambda: [999, 1000]),  # an example of a message
+    Statement(
+        "rerun", "runs in seconds (lite tiny, {} images)", lambda: [profiles.PROFILES["smoke"].test_batches().images]
+    ),
+    Statement("rerun", "{} longer runs lie beside the store", lambda: [2, kept_hours() < 1]),
+]
+
+STATEMENTS = [*NAMES, *PAGE_STATEMENTS]
