@@ -19,10 +19,10 @@ import torch
 import typer
 from rich.console import Console
 
-from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.cost import cost
 from swinprune_lite.files import atomic
 from swinprune_lite.holding import remove_masks
+from swinprune_lite.inputs import noise
 from swinprune_lite.lite import load_lite
 from swinprune_lite.reproduction.beyond.accuracy import BLOCKS, cases, pruned
 from swinprune_lite.reproduction.beyond.runtimes import (

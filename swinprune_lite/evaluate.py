@@ -7,6 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from swinprune_lite.importance import check_loaded
+from swinprune_lite.inputs import image_type
+
 MARGIN = 1e-4  # of the largest logit: far above what float32 arithmetic differs by between processors
 
 
@@ -41,16 +44,18 @@ def ranks(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
         values may differ by one or two between processors.
 
     Raises:
-        ValueError: no images, fewer than five classes, or logits that are not finite.
+        ValueError: no images, fewer than five classes, logits that are not finite, or a model on the meta device.
     """
+    for name, parameter in model.named_parameters():
+        check_loaded(name, parameter)
     was_training = model.training
-    first = next(model.parameters())
+    device, dtype = image_type(model)
     precise = None
     found = []
     model.eval()
     try:
         for inputs, classes in batches:
-            logits = model(inputs.to(first.device, first.dtype)).cpu()
+            logits = model(inputs.to(device, dtype)).cpu()
             rank, doubtful = _ranks(logits, classes)
             if doubtful.any():
                 precise = precise or copy.deepcopy(model).cpu().double()
@@ -73,7 +78,7 @@ def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, t
         raise ValueError("The model's logits are not finite; check its weights for NaN or infinity.")
     classes = classes.cpu()[:, None]
     own = logits.gather(1, classes)
-    earlier = torch.arange(logits.shape[1]) < classes
+    earlier = torch.arange(logits.shape[1], device="cpu") < classes
     rank = ((logits > own) | ((logits == own) & earlier)).sum(1)
     margin = MARGIN * logits.abs().amax(1, keepdim=True)
     best = (logits > own + margin).sum(1)

@@ -99,7 +99,8 @@ def finetune(
         The loss of every step, the mean over the processes; of a resumed run from its very beginning.
 
     Raises:
-        ValueError: no batches, or a checkpoint that is damaged or belongs to another run.
+        ValueError: no batches, mixup for a model that does not say its number of classes, or a checkpoint that is
+            damaged or belongs to another run.
         FloatingPointError: the loss is not finite.
     """
     accelerator = accelerator or Accelerator(cpu=next(model.parameters()).device.type == "cpu")
@@ -107,6 +108,11 @@ def finetune(
         raise ValueError(
             "There is nothing to fine-tune on: the epochs are zero, or there are fewer batches "
             f"({len(batches)}) than processes ({accelerator.num_processes})."
+        )
+    if (recipe.mixup or recipe.cutmix) and not isinstance(getattr(model, "num_classes", None), int):
+        raise ValueError(
+            f"Mixup and CutMix need the number of classes, which {type(model).__name__} does not say; set its "
+            "attribute num_classes to the width of its logits, or both alphas to 0."
         )
     steps = recipe.epochs * steps_an_epoch
     own_precision, was_training = next(model.parameters()).dtype, model.training

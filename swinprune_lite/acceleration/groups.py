@@ -13,6 +13,7 @@ to one and q and k set only where a head looks, so they are not in the bound. En
 in equation 10.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -56,14 +57,20 @@ def parts(model: nn.Module) -> list[Part]:
     """Every MLP and attention of the model whose groups can leave, in the model's own order.
 
     timm's Mlp, and the attention of its Swin, Swin V2, ViT and DeiT. Where a layer between the two matrices
-    ties the groups together (a norm, a gate) they cannot leave one by one, and the part is left out.
+    ties the groups together (a norm, a gate) they cannot leave one by one, and the part is left out; so it is
+    where one of the two is no Linear with a weight of its own, but wrapped, parametrized, or shared.
     """
+    uses = Counter(id(parameter) for module in model.modules() for parameter in module.parameters(recurse=False))
     found = []
     for path, module in model.named_modules():
-        if type(module) is Mlp and isinstance(module.norm, nn.Identity) and isinstance(module.fc1, nn.Linear):
-            found.append(Part(path, HIDDEN, module.fc1.out_features, 1))
+        if type(module) is Mlp and isinstance(module.norm, nn.Identity):
+            part = Part(path, HIDDEN, getattr(module.fc1, "out_features", 0), 1)
         elif _has_free_heads(module):
-            found.append(Part(path, HEADS, module.num_heads, module.proj.in_features // module.num_heads))
+            part = Part(path, HEADS, module.num_heads, getattr(module.proj, "in_features", 0) // module.num_heads)
+        else:
+            continue
+        if all(_has_own_weight(model.get_submodule(layer), uses) for layer in (part.writer, part.reader)):
+            found.append(part)
     return found
 
 
@@ -73,8 +80,13 @@ def _has_free_heads(module: nn.Module) -> bool:
     return isinstance(module, (WindowAttention, WindowAttentionV2))
 
 
+def _has_own_weight(layer: nn.Module, uses: Counter[int]) -> bool:
+    own = dict(layer.named_parameters(recurse=False))
+    return isinstance(layer, nn.Linear) and "weight" in own and all(uses[id(each)] == 1 for each in own.values())
+
+
 def energies(model: nn.Module, part: Part) -> torch.Tensor:
-    """Energy of each group of a part, float64 (count,), summing to 1: the derivation above."""
+    """Energy of each group of a part, float64 (count,) on the CPU, summing to 1: the derivation above."""
     rows = model.get_submodule(part.writer).weight.detach().double()
     rows = rows.unflatten(0, (-1, part.count, part.width))[-1]  # of q, k and v the last
     columns = model.get_submodule(part.reader).weight.detach().double().T.unflatten(0, (part.count, part.width))
@@ -82,4 +94,4 @@ def energies(model: nn.Module, part: Part) -> torch.Tensor:
     for matrix in (rows, columns):
         energy = matrix.square().flatten(1).sum(1)
         shares.append(energy / energy.sum().clamp(min=torch.finfo(torch.float64).tiny))
-    return sum(shares) / 2
+    return (sum(shares) / 2).cpu()

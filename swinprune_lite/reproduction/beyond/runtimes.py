@@ -15,9 +15,9 @@ from torch import nn
 from torch.sparse import to_sparse_semi_structured
 
 from swinprune_lite.acceleration import block_masks, compact, structured_masks, two_four_masks
-from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.acceleration.onnx_export import export_onnx, session
 from swinprune_lite.cost import cost
+from swinprune_lite.inputs import noise
 from swinprune_lite.masks import Masks, make_masks
 from swinprune_lite.modules import prunable
 from swinprune_lite.reproduction.store import RESULTS
@@ -135,7 +135,7 @@ def speedups(
 
 _PEAK = """
 import sys, torch, timm
-from swinprune_lite.acceleration.noise import noise
+from swinprune_lite.inputs import noise
 def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()

@@ -6,10 +6,9 @@ from collections import defaultdict
 import pandas as pd
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.cost import macs_and_positions
+from swinprune_lite.inputs import noise
 
 GROUPS = ("QKV", "attention", "projection", "FC1 and FC2", "activation", "norms", "merging and head", "the rest")
 """The rest: windows made, shifted and put together again, and residual additions; Python's own time too."""
@@ -82,8 +81,5 @@ def _macs(model: nn.Module, groups: dict[str, str]) -> dict[str, float]:
     for name, count in positions.items():
         group = groups.get(name.removesuffix(".weight"), "merging and head")
         macs[group] += count * model.get_parameter(name).numel()
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model.patch_embed(noise(model))
-    macs["merging and head"] += counter.get_total_flops() // 2
     macs["attention"] = total - sum(macs.values())
     return macs
