@@ -13,6 +13,7 @@ from swinprune_lite import figures
 from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.clock import runtimes, timing
 from swinprune_lite.measurements import frames
+from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import spread
 from swinprune_lite.paper import bound, layerwise
 from swinprune_lite.paper.numbers import paper_claims, paper_table

@@ -14,11 +14,12 @@ from timm.models.swin_transformer_v2 import WindowAttention as WindowAttentionV2
 from torch import nn
 
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
-from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.anatomy.inputs import image_shape, noise
 from swinprune_lite.anatomy.parts import HEADS, Part, parts
 from swinprune_lite.files import atomic
 from swinprune_lite.models.lite import LITE_MODELS, create_lite
 from swinprune_lite.pruning.holding import check_masks, remove_masks
+from swinprune_lite.pruning.importance import check_loaded
 
 FORMAT = "swinprune-lite compact model, version 1"
 
@@ -73,8 +74,11 @@ def save_compact(
         arguments: of `timm.create_model`, beyond classes, channels and image size, which the model tells.
 
     Raises:
-        ValueError: no architecture, or one that with these arguments does not give this model.
+        ValueError: no architecture, or one that with these arguments does not give this model; weights on the
+            meta device.
     """
+    for name, parameter in model.named_parameters():
+        check_loaded(name, parameter)
     architecture = architecture or (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
     if not architecture:
         raise ValueError(f"{type(model).__name__} does not say its architecture; give timm's name, or a lite model's.")
@@ -118,10 +122,10 @@ def load_compact(path: str | Path) -> nn.Module:
     model = _build(metadata["architecture"], json.loads(metadata["arguments"]))
     groups = json.loads(metadata["groups"])
     for part in parts(model):
-        _narrow(model, part, torch.arange(part.count) < groups.get(part.path, part.count))
+        _narrow(model, part, torch.arange(part.count, device="cpu") < groups.get(part.path, part.count))
     model.to(next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()))
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} does not fit {metadata['architecture']} as built here: {reason}") from error
@@ -171,20 +175,23 @@ def _cut(module: nn.Module, leaf: str, lines: torch.Tensor, dim: int = 0) -> Non
 
 def _own_arguments(model: nn.Module) -> dict:
     """What `timm.create_model` must be told so that classes, channels and image size are the model's own."""
-    patches = model.patch_embed
-    return {
-        "num_classes": model.num_classes,
-        "in_chans": patches.proj.in_channels,
-        "img_size": list(patches.img_size),
-    }
+    if not isinstance(getattr(model, "num_classes", None), int):
+        raise ValueError(
+            f"{type(model).__name__} is no model as timm builds it, so a file could not build it again; save the timm "
+            "model inside it."
+        )
+    channels, *sides = image_shape(model)
+    own = {"num_classes": model.num_classes, "in_chans": channels}
+    return own | ({"img_size": sides} if getattr(getattr(model, "patch_embed", None), "img_size", None) else {})
 
 
 def _build(architecture: str, arguments: Mapping) -> nn.Module:
-    if architecture in LITE_MODELS:
-        return create_lite(architecture)
-    if not timm.is_model(architecture):
+    if architecture not in LITE_MODELS and not timm.is_model(architecture):
         raise ValueError(f"timm has no model {architecture!r}; this version of timm cannot build the compact model.")
-    return timm.create_model(architecture, **arguments)
+    with torch.device("cpu"):  # whatever the default is
+        if architecture in LITE_MODELS:
+            return create_lite(architecture)
+        return timm.create_model(architecture, **arguments)
 
 
 def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
@@ -200,11 +207,10 @@ def _digest(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
 
 @torch.inference_mode()
 def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
-    """Raise ValueError unless both give the same logits for one image of noise."""
-    was_training = model.training
-    own = model.eval()(noise(model)).cpu()
-    model.train(was_training)
-    if not torch.allclose(own, loaded(noise(loaded)), rtol=1e-3, atol=1e-4):
+    """Raise ValueError unless both give the same logits for one image of noise, on the CPU."""
+    images = noise(loaded)
+    own = copy.deepcopy(model).cpu().eval()(images)
+    if not torch.allclose(own, loaded(images), rtol=1e-3, atol=1e-4):
         raise ValueError(
             f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
             "arguments that it was made with. Nothing was saved."

@@ -20,7 +20,7 @@ from swinprune_lite.anatomy.parts import Part
 
 
 def energies(model: nn.Module, part: Part) -> torch.Tensor:
-    """Energy of each group of a part, float64 (count,), summing to 1: the derivation above."""
+    """Energy of each group of a part, float64 (count,) on the CPU, summing to 1: the derivation above."""
     rows = model.get_submodule(part.writer).weight.detach().double()
     rows = rows.unflatten(0, (-1, part.count, part.width))[-1]  # of q, k and v the last
     columns = model.get_submodule(part.reader).weight.detach().double().T.unflatten(0, (part.count, part.width))
@@ -28,4 +28,4 @@ def energies(model: nn.Module, part: Part) -> torch.Tensor:
     for matrix in (rows, columns):
         energy = matrix.square().flatten(1).sum(1)
         shares.append(energy / energy.sum().clamp(min=torch.finfo(torch.float64).tiny))
-    return sum(shares) / 2
+    return (sum(shares) / 2).cpu()

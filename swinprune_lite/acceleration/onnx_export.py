@@ -9,35 +9,36 @@ import onnxruntime
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.anatomy.inputs import InputSize, noise
 from swinprune_lite.files import atomic
 
 TOLERANCE = 1e-4  # of the largest logit
 
 
-def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
+def export_onnx(model: nn.Module, path: str | Path, batch: int = 1, input_size: InputSize | None = None) -> None:
     """Write the model as one ONNX file for a fixed number of images, "images" to "logits".
 
     The file is run in ONNX Runtime on an image of noise, and must give the model's own logits.
 
     Args:
-        model: in float32 on the CPU; a timm model that says its image size. Masks that it holds should be
-            made permanent first, with `remove_masks`.
+        model: in float32 on the CPU. Masks that it holds should be made permanent first, with `remove_masks`.
         path: file to write.
         batch: images at a time.
+        input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
 
     Raises:
-        ValueError: a batch below 1, a model in another precision, or a file whose logits differ.
+        ValueError: a batch below 1, a model in another precision, an input size that has to be given, or a file
+            whose logits differ.
     """
-    weight = next(model.parameters())
-    if batch < 1 or weight.dtype != torch.float32 or weight.device.type != "cpu":
+    kinds = {(weight.dtype, weight.device.type) for weight in model.parameters() if weight.is_floating_point()}
+    if batch < 1 or kinds - {(torch.float32, "cpu")}:
         raise ValueError(
             "export_onnx takes a batch of 1 or more and a model in float32 on the CPU; got a batch of "
-            f"{batch} and {weight.dtype} on {weight.device.type}."
+            f"{batch} and {', '.join(sorted(f'{dtype} on {device}' for dtype, device in kinds))}."
         )
+    images = noise(model, batch, input_size)
     was_training = model.training
     model.eval()
-    images = noise(model, batch)
     try:
         with atomic(path) as temporary:
             _write(model, images, temporary)

@@ -9,7 +9,7 @@ from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.pruning.importance import check_weight, relative_energy
-from swinprune_lite.pruning.masks import by_module
+from swinprune_lite.pruning.masks import by_module, tell_of_unpruned
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Masks
 
@@ -27,12 +27,16 @@ def two_four_masks(model: nn.Module, ratio: float = 0.5) -> Masks:
     Returns:
         parameter name -> bool tensor of its shape, True = kept.
 
+    Warns:
+        UserWarning: layers of an attention or MLP stay whole; it names them all.
+
     Raises:
         ValueError: a ratio outside [0, 0.5], rows that are no multiple of four, nothing prunable, or weights
             that hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio <= 0.5:
         raise ValueError(f"ratio must be a number in [0, 0.5], since 2:4 removes half of a layer; got {ratio!r}.")
+    tell_of_unpruned(model, prunable(model))
     masks = {}
     for weights in _by_module(model, lambda shape: shape[1] % 4 == 0, "rows of a multiple of 4 weights"):
         patterns = {name: _two_of_four(weight) for name, weight in weights.items()}
@@ -44,7 +48,7 @@ def two_four_masks(model: nn.Module, ratio: float = 0.5) -> Masks:
         for name in sorted(weights, key=distortion.__getitem__):
             masks[name] = patterns[name] if left > 0 else torch.ones_like(patterns[name])
             left -= int((~masks[name]).sum())
-    return {name: masks[name] for name in prunable(model)}
+    return {name: masks[name].view(model.get_parameter(name).shape) for name in prunable(model)}
 
 
 def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16)) -> Masks:
@@ -58,12 +62,16 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
     Returns:
         parameter name -> bool tensor of its shape, True = kept.
 
+    Warns:
+        UserWarning: layers of an attention or MLP stay whole; it names them all.
+
     Raises:
         ValueError: a ratio outside [0, 1), a block that does not divide a matrix, nothing prunable, or weights
             that hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of blocks to remove; got {ratio!r}.")
+    tell_of_unpruned(model, prunable(model))
     rows, columns = block
     masks = {}
     for weights in _by_module(
@@ -73,14 +81,12 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
         kept = select(norms, round(ratio * sum(norm.numel() for norm in norms.values())), relative_energy)
         for name, keep in kept.items():
             masks[name] = keep.repeat_interleave(rows, 0).repeat_interleave(columns, 1)
-    return {name: masks[name] for name in prunable(model)}
+    return {name: masks[name].view(model.get_parameter(name).shape) for name in prunable(model)}
 
 
 def _by_module(model: nn.Module, fits, pattern: str) -> list[dict[str, torch.Tensor]]:
-    """Name -> weight of each module, checked."""
-    modules = [{name: model.get_parameter(name).detach() for name in names} for names in by_module(model)]
-    if not modules:
-        raise ValueError(f"{type(model).__name__} has nothing to prune: see modules().")
+    """Name -> weight of each module, checked; a kernel as the matrix (outputs, all that one output reads)."""
+    modules = [{name: model.get_parameter(name).detach().flatten(1) for name in names} for names in by_module(model)]
     for name, weight in (pair for weights in modules for pair in weights.items()):
         check_weight(name, weight)
         if not fits(weight.shape):

@@ -7,11 +7,13 @@ group costs on a clock: its MACs, and the numbers it writes to memory, each wort
 """
 
 import math
+import warnings
 
 import torch
 from torch import nn
 
 from swinprune_lite.acceleration.energies import energies
+from swinprune_lite.anatomy.modules import unpruned_layers
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.importance import check_weight, importance
@@ -39,7 +41,7 @@ def structured_masks(
     Args:
         model: a network in which `parts` finds something; it is left as it is, and no image is used.
         ratio: share of the model's MACs to remove, in [0, 1); met from above, by the next group.
-        input_size: as for `cost`.
+        input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
         multiple: hidden units leave in groups of so many, since kernels are slower at odd widths; of half or
             a quarter as many and so on where an MLP would have fewer than eight groups, or a remainder.
         heads_share: 1 cuts both modules alike, as the paper does its modules. Attention takes more of the time
@@ -48,9 +50,13 @@ def structured_masks(
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
 
+    Warns:
+        UserWarning: layers of an attention or MLP stay whole, since their groups cannot leave; it names them all.
+
     Raises:
         ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
-            a model without groups that can leave, or weights that hold NaN or infinity.
+            a model without groups that can leave or with such that it does not use, an input size that it does not
+            take or that has to be given, or weights that are not floating numbers or hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
@@ -64,7 +70,18 @@ def structured_masks(
             f"{type(model).__name__} has no hidden units or heads that can leave: it has neither timm's Mlp nor the "
             "attention of timm's Swin, Swin V2, ViT or DeiT."
         )
+    names = [f"{layer}.weight" for part in found for layer in (part.writer, part.reader)]
+    for name in names:
+        check_weight(name, model.get_parameter(name))
     dense, positions = macs_and_positions(model, input_size)
+    if unused := [name for name in names if name not in positions]:
+        raise ValueError(f"{', '.join(unused)}: no product of {type(model).__name__} uses this; take the layer out.")
+    if whole := unpruned_layers(model, names):
+        warnings.warn(
+            f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
+            f"heads cannot leave one by one: {', '.join(whole)}.",
+            stacklevel=2,
+        )
     ranked = [_Ranked(model, part, multiple, positions) for part in found]
     shares = {HIDDEN: 1.0, HEADS: heads_share}
     wanted, most = dense * ratio, _cut(ranked, 1.0, shares)
@@ -88,8 +105,6 @@ class _Ranked:
     """A part's groups from the highest energy to the lowest: units, MACs, and scores for the price."""
 
     def __init__(self, model: nn.Module, part: Part, multiple: int, positions: dict[str, int]) -> None:
-        for layer in (part.writer, part.reader):
-            check_weight(f"{layer}.weight", model.get_submodule(layer).weight)
         self.part, size = part, 1
         if part.kind == HIDDEN:
             size = multiple
@@ -103,7 +118,7 @@ class _Ranked:
 
     def kept(self, gone: int) -> torch.Tensor:
         """Bool (count,), False for the units of the `gone` lowest groups."""
-        keep = torch.ones(self.part.count, dtype=torch.bool)
+        keep = torch.ones(self.part.count, dtype=torch.bool, device="cpu")
         keep[self.units[len(self.units) - gone :]] = False
         return keep
 
@@ -116,8 +131,8 @@ def _cut(ranked: list[_Ranked], share: float, shares: dict[str, float]) -> list[
         if not those:
             continue
         scores = torch.cat([ranked[index].scores[1:] for index in those])  # the first of each part stays
-        owner = torch.cat([torch.full((len(ranked[index].scores) - 1,), index) for index in those])
-        macs = torch.tensor([each.macs for each in ranked], dtype=torch.float64)
+        owner = torch.cat([torch.full((len(ranked[index].scores) - 1,), index, device="cpu") for index in those])
+        macs = torch.tensor([each.macs for each in ranked], dtype=torch.float64, device="cpu")
         order = scores.flip(0).sort(stable=True).indices  # of equal scores the later goes first
         owner = owner.flip(0)[order]
         wanted = share * shares[kind] * sum(ranked[index].macs * len(ranked[index].scores) for index in those)

@@ -5,6 +5,7 @@ patch embedding, patch merging and the head are AUX-M and kept whole.
 """
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from torch import nn
@@ -27,6 +28,13 @@ QKV, PRJ, FC1, FC2 = KINDS = (
 """In the paper's order, as a block applies them; named as timm names them."""
 
 PRUNED_MODULES = tuple(dict.fromkeys(kind.module for kind in KINDS))
+
+
+PROJECTION = re.compile(r"(^|_)(qkv|[qkv]_proj|query|key|value)(_|$)")
+BLOCK = re.compile(rf"(^|_)(attn|attention|att|mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
+"""Names of an attention, an MLP, or a layer that only an attention has, by whoever wrote the network."""
+NO_LAYER = re.compile(r"(^|_)(rel|pos|position|cpb|meta|bias|biases|table|embed|token|scale|temperature|latent)(_|$)")
+"""Names of what is no layer of theirs all the same: tables of positions, and the small networks that make them."""
 
 
 def kind_of(path: str) -> Kind | None:
@@ -63,3 +71,40 @@ def place(name: str) -> tuple[int, int] | None:
     """Stage and block, from 1, of a parameter or submodule of a Swin; None for one outside its blocks."""
     match = re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name)
     return (int(match[1]) + 1, int(match[2]) + 1) if match else None
+
+
+def unpruned_layers(model: nn.Module, pruned: Iterable[str]) -> list[str]:
+    """Paths of the attention and MLP layers that have a weight matrix of which nothing is pruned.
+
+    A layer may hold its matrix in any way: as a parameter of another name, wrapped in a parametrization or
+    an adapter, or quantised.
+
+    Args:
+        model: the network.
+        pruned: names of the parameters that are pruned.
+    """
+    parameters = {id(model.get_parameter(name)) for name in pruned}  # a shared one has other names too
+    found: dict[str, None] = {}
+    layers = {name.rpartition(".")[0] for name in pruned}
+    layers |= {path for path, _ in model.named_modules() if PROJECTION.search(path.rpartition(".")[2])}
+    blocks = {layer.rpartition(".")[0] for layer in layers} - {""}
+    for path, module in model.named_modules():
+        parts = path.split(".")
+        inside = any(map(BLOCK.search, parts)) or path.rpartition(".")[0] in blocks
+        if inside and not any(map(NO_LAYER.search, parts)):
+            matrices = list(_matrices(module))
+            if matrices and parameters.isdisjoint(map(id, matrices)):
+                found[path.partition(".parametrizations.")[0]] = None
+    return list(found)
+
+
+def _matrices(module: nn.Module) -> Iterator[object]:
+    """The module's own weight matrices, kernels included; of a packed quantised layer what gives it."""
+    for name, parameter in module.named_parameters(recurse=False):
+        if not NO_LAYER.search(name) and sum(side > 1 for side in parameter.shape) > 1:
+            yield parameter
+    for name, buffer in module.named_buffers(recurse=False):
+        if "weight" in name and "mask" not in name and sum(side > 1 for side in buffer.shape) > 1:
+            yield buffer
+    if callable(packed := getattr(type(module), "weight", None)):
+        yield packed

@@ -137,6 +137,7 @@ def speedups(
 _PEAK = """
 import sys, torch, timm
 from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.anatomy.inputs import noise
 def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()

@@ -48,6 +48,8 @@ def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
         if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != shape:
             got = f"{tuple(mask.shape)} of {mask.dtype}" if isinstance(mask, torch.Tensor) else type(mask).__name__
             raise ValueError(f"The mask of {name} must be a bool tensor of shape {shape}; got {got}.")
+        if mask.is_meta:
+            raise ValueError(f"The mask of {name} is on the meta device, which holds no values; make it elsewhere.")
 
 
 def _hold(module: nn.Module, leaf: str, mask: torch.Tensor) -> None:

@@ -21,7 +21,7 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
         that are zero, and so 0 everywhere in a layer of zeros.
 
     Raises:
-        ValueError: an empty tensor, a type that is not floating, NaN or infinity.
+        ValueError: an empty tensor, a type that is not floating, the meta device, NaN or infinity.
     """
     check_weight("weight", weight)
     magnitude = weight.detach().flatten().to(torch.float64).abs()
@@ -42,7 +42,19 @@ def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
 
 def check_weight(name: str, weight: torch.Tensor) -> None:
     """Raise ValueError, naming the weight, unless it is a non-empty floating tensor of finite numbers."""
+    check_type(name, weight)
+    if not torch.isfinite(weight if weight.element_size() > 1 else weight.float()).all():
+        raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")
+
+
+def check_type(name: str, weight: torch.Tensor) -> None:
+    """Raise ValueError, naming the weight, unless it is a non-empty floating tensor that holds numbers."""
     if weight.numel() == 0 or not weight.is_floating_point():
         raise ValueError(f"{name} must be a non-empty floating tensor; got {tuple(weight.shape)} of {weight.dtype}.")
-    if not torch.isfinite(weight).all():
-        raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")
+    check_loaded(name, weight)
+
+
+def check_loaded(name: str, weight: torch.Tensor) -> None:
+    """Raise ValueError, naming the weight, if it is on the meta device."""
+    if weight.is_meta:
+        raise ValueError(f"{name} is on the meta device, which holds no numbers; load the weights first.")

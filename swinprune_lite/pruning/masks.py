@@ -8,14 +8,15 @@ import hashlib
 import math
 import warnings
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable, unpruned_layers
 from swinprune_lite.pruning.budgets import erdos_renyi_kernel, same_share, uniform_plus
-from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.pruning.importance import check_type, relative_energy
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Budget, Criterion, Grouping, Masks
 
@@ -72,41 +73,68 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
 
     Warns:
-        UserWarning: one of the three pruned modules is empty, so some layers may have gone unnoticed.
+        UserWarning: one of the three pruned modules is empty, or layers of an attention or MLP stay whole; it
+            names them all.
 
     Raises:
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown method, a model with
-            nothing prunable, or weights that hold NaN or infinity.
+            nothing prunable, or weights that are not floating numbers, or hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1 or math.isnan(ratio):
         raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
     if method not in METHODS:
         raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
-    groups = modules(model)
-    empty = [module for module in PRUNED_MODULES if not groups[module]]
-    if len(empty) == len(PRUNED_MODULES):
-        raise ValueError(
-            f"{type(model).__name__} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
-            "mlp.fc2 as in timm's Swin and ViT models."
-        )
-    if empty:
-        warnings.warn(
-            f"{type(model).__name__} has nothing in {', '.join(empty)}: its layers are not all named as timm's, "
-            "and those that are not stay whole.",
-            stacklevel=2,
-        )
-    criterion, grouping, budget = METHODS[method]
     parameters = dict(model.named_parameters())
-    generator = torch.Generator().manual_seed(seed)
+    for name in (names := prunable(model)):
+        check_type(name, parameters[name])
+    tell_of_unpruned(model, names)
+    criterion, grouping, budget = METHODS[method]
+    generator = torch.Generator("cpu").manual_seed(seed)
     masks = {}
     competing = grouping(model)
     removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
     for group, remove in zip(competing, removals):
         layers = {name: parameters[name] for name in group}
         if method == "random":
-            layers = {name: torch.rand(weight.shape, generator=generator) for name, weight in layers.items()}
+            draw = partial(torch.rand, generator=generator, dtype=torch.float32, device="cpu")
+            layers = {name: draw(weight.shape) for name, weight in layers.items()}
         masks |= select(layers, remove, criterion)
-    return {name: masks[name].to(parameters[name].device) for name in prunable(model)}
+    return {name: masks[name].to(parameters[name].device) for name in names}
+
+
+def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
+    """Warn, in the name of the caller's caller, of what stays whole though it lies in an attention or MLP.
+
+    Args:
+        model: the network.
+        pruned: names of the parameters that are pruned.
+
+    Warns:
+        UserWarning: layers of an attention or MLP are left out, all of which it names, or one of the three
+            pruned modules is empty.
+
+    Raises:
+        ValueError: nothing is pruned.
+    """
+    name, layers = type(model).__name__, unpruned_layers(model, pruned)
+    groups = modules(model)
+    empty = [module for module in PRUNED_MODULES if not groups[module]]
+    if not pruned:
+        kept = f" These layers of its attention and MLPs are not named so: {', '.join(layers)}." if layers else ""
+        raise ValueError(
+            f"{name} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
+            f"mlp.fc2 as in timm's Swin and ViT models.{kept}"
+        )
+    told = []
+    if empty:
+        told.append(f"{name} has nothing in {', '.join(empty)}: its layers are not all named as timm's.")
+    if layers:
+        told.append(
+            f"These layers of attention or MLPs in {name} stay whole, since their weights are not parameters "
+            f"named as timm's (attn.qkv, attn.proj, mlp.fc1, mlp.fc2): {', '.join(layers)}."
+        )
+    if told:
+        warnings.warn(" ".join(told), stacklevel=3)
 
 
 def digest(masks: Mapping[str, torch.Tensor]) -> str:

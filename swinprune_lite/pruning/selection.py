@@ -5,6 +5,9 @@ coarsely. Counting them bounds the score of every bin from below and above, and 
 few percent of the weights on which side of the threshold they lie; only the rest is scored exactly.
 """
 
+from collections.abc import Iterable
+from functools import reduce
+
 import torch
 
 from swinprune_lite.types import Criterion
@@ -19,7 +22,8 @@ def select(layers: dict[str, torch.Tensor], remove: int, criterion: Criterion) -
     """Masks that remove exactly the `remove` lowest-scored weights of one group of layers.
 
     Args:
-        layers: name -> weight of any shape, one floating type and device for all.
+        layers: name -> weight of any shape, floating type and device. Types that differ are compared in the
+            narrowest that holds them all.
         remove: how many weights of the group go, 0 <= remove <= their number.
         criterion: the score, see `Criterion`.
 
@@ -30,10 +34,11 @@ def select(layers: dict[str, torch.Tensor], remove: int, criterion: Criterion) -
     Raises:
         ValueError: a weight holds NaN or infinity.
     """
-    flat = {name: weight.detach().reshape(-1) for name, weight in layers.items()}
+    dtype = _common_type(layers.values())
+    flat = {name: weight.detach().reshape(-1).to(dtype) for name, weight in layers.items()}
     keys = {name: _key(weight) for name, weight in flat.items()}
     counts = torch.stack([torch.bincount(key, minlength=BINS).cpu() for key in keys.values()])
-    low, high = _bin_edges(next(iter(flat.values())).dtype)
+    low, high = _bin_edges(dtype)
     for name, count in zip(layers, counts):
         if count[~torch.isfinite(high)].any():
             raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")
@@ -48,11 +53,18 @@ def select(layers: dict[str, torch.Tensor], remove: int, criterion: Criterion) -
         kept[name] = key > end
         undecided = ((key >= begin) & (key <= end)).nonzero().squeeze(1)
         positions.append(undecided)
-        scores.append(_exact_scores(weight[undecided], _energy(weight, kept[name]), criterion))
+        found = _exact_scores(weight[undecided], _energy(weight, kept[name]), criterion)
+        scores.append(found.to(scores[0].device) if scores else found)
     stays = _largest(torch.cat(scores), sum(map(len, scores)) - (remove - surely_removed))
     for name, undecided, stay in zip(layers, positions, stays.split([len(part) for part in positions])):
-        kept[name][undecided] = stay
+        kept[name][undecided] = stay.to(undecided.device)
     return {name: kept[name].view(weight.shape) for name, weight in layers.items()}
+
+
+def _common_type(weights: Iterable[torch.Tensor]) -> torch.dtype:
+    """The narrowest type of 16 bits or more that holds the numbers of all."""
+    found = {weight.dtype if weight.element_size() > 1 else torch.float32 for weight in weights}
+    return reduce(torch.promote_types, found)
 
 
 def _key(weight: torch.Tensor) -> torch.Tensor:
@@ -65,7 +77,7 @@ def _bin_edges(dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """Smallest and largest magnitude of each key, float64 (BINS,); not finite where the key is NaN's or infinity's."""
     bits = torch.finfo(dtype).bits
     integer = {16: torch.int16, 32: torch.int32, 64: torch.int64}[bits]
-    lowest = torch.arange(BINS) << (bits - 16)
+    lowest = torch.arange(BINS, device="cpu") << (bits - 16)
     highest = lowest | ((1 << (bits - 16)) - 1)
     return tuple(edge.to(integer).view(dtype).to(torch.float64) for edge in (lowest, highest))
 
@@ -91,8 +103,8 @@ def _undecided_bins(
     lower = criterion(low.expand_as(above), energy_from(high)) * (1 - SLACK)
     upper = criterion(high.expand_as(above), above * (1 - SLACK) + high) * (1 + SLACK)
     least, most = (_order_statistic(bound[used], counts[used], remove) for bound in (lower, upper))
-    first = ((upper < least) & used).int().mul(torch.arange(1, BINS + 1, dtype=torch.int32)).amax(1)
-    last = torch.where((lower > most) & used, torch.arange(BINS), BINS).amin(1) - 1
+    first = ((upper < least) & used).int().mul(torch.arange(1, BINS + 1, dtype=torch.int32, device="cpu")).amax(1)
+    last = torch.where((lower > most) & used, torch.arange(BINS, device="cpu"), BINS).amin(1) - 1
     return first.tolist(), last.tolist()
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from swinprune_lite.anatomy.inputs import image_type
+
 
 @dataclass
 class Taught:
@@ -35,8 +37,8 @@ class Taught:
             self.batches.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        weight = next(self.teacher.parameters())
+        device, dtype = image_type(self.teacher)
         for images, _ in self.batches:
             with torch.no_grad():
-                logits = self.teacher(images.to(weight.device, weight.dtype))
+                logits = self.teacher(images.to(device, dtype))
             yield images, (logits / self.temperature).softmax(-1)

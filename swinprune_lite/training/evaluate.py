@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.training.batches import Batch, check_logits, check_range, check_weights, pairs
 from swinprune_lite.training.surroundings import kept_modes, plain_arithmetic
 
@@ -78,7 +79,8 @@ def ranks(model: nn.Module, batches: Iterable[Batch]) -> torch.Tensor:
 @torch.inference_mode()
 def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, int]:
     """The ranks, and the number of classes that the model tells apart."""
-    first = check_weights(model)
+    check_weights(model)
+    device, dtype = image_type(model)
     precise = None
     found = []
     with kept_modes(model), plain_arithmetic():
@@ -86,7 +88,7 @@ def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, in
         for inputs, classes in pairs(batches):
             if not len(inputs):
                 continue
-            logits = model(inputs.to(first.device, first.dtype))
+            logits = model(inputs.to(device, dtype))
             count = check_logits(logits, len(inputs))
             check_range(classes, count)
             rank, doubtful = _ranks(logits.cpu(), classes)
