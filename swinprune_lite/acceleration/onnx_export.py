@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.noise import noise
+from swinprune_lite.acceleration.noise import check_depends, noise
 from swinprune_lite.files import atomic
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -27,7 +27,8 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
         batch: images at a time.
 
     Raises:
-        ValueError: a batch below 1, a model in another precision, or a file whose logits differ.
+        ValueError: a batch below 1, a model in another precision, one whose logits are not finite or do not depend
+            on the image (there would be nothing to compare), or a file whose logits differ.
     """
     weight = next(model.parameters())
     if batch < 1 or weight.dtype != torch.float32 or weight.device.type != "cpu":
@@ -39,10 +40,12 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1) -> None:
     model.eval()
     images = noise(model, batch)
     try:
+        with torch.inference_mode():
+            own, other = model(images), model(-images)
+        check_depends(torch.stack([own, other]), f"The logits of {type(model).__name__}")
+        own = own.numpy()
         with atomic(path) as temporary:
             _write(model, images, temporary)
-            with torch.inference_mode():
-                own = model(images).numpy()
             found = session(temporary).run(["logits"], {"images": images.numpy()})[0]
             difference = np.abs(own - found).max()
             if not difference <= TOLERANCE * np.abs(own).max():
