@@ -10,6 +10,7 @@ model.safetensors (the pruned weights are zeros) and card.json (recipe, seeds, v
 """
 
 import json
+import math
 import sys
 import time
 from dataclasses import asdict, replace
@@ -26,8 +27,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from safetensors.torch import save_file
 
 from swinprune_lite.cost import cost
-from swinprune_lite.evaluate import ranks
-from swinprune_lite.files import atomic, sha256
+from swinprune_lite.evaluate import verdicts
+from swinprune_lite.files import atomic, require_writable, sha256
 from swinprune_lite.finetune import PAPER_RECIPE, Recipe, finetune
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
@@ -46,11 +47,17 @@ def prepare(folder: Path, about: dict, accelerator: Accelerator) -> None:
     """Make the folder ready to begin a run or to go on with it.
 
     Raises:
+        OSError: the folder cannot be written into.
         ValueError: another run's folder, a damaged state, or a state that not every process sees.
     """
     state, described = folder / "state.pt", folder / "run.json"
     if accelerator.is_main_process:
-        known = json.loads(described.read_text()) if described.is_file() else about
+        for written in ("run.json", "state.pt", "losses.csv", "model.safetensors", "card.json"):
+            require_writable(folder / written)
+        try:
+            known = dict(json.loads(described.read_text())) if described.is_file() else about
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{described} is damaged ({error}); remove it, or give another --folder.") from error
         if differing := [f"{key} {known.get(key)} there and {here} here" for key, here in about.items()
                          if known.get(key) != here]:  # fmt: skip
             raise ValueError(f"{folder} belongs to another run: {'; '.join(differing)}. Give another --folder.")
@@ -108,18 +115,16 @@ def keep(
     """Evaluate and write what was found, also for the notebooks if the recipe is theirs; the top-1 in percent."""
     test = run.test_batches()
     with advise_on_memory(test.batch_size):
-        rank = ranks(model, test)
+        top1, top5 = verdicts(model, test)
     left = cost(model.cpu())
     name = run.models[0]
     seconds = time.perf_counter() - STARTED
-    found = Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, seconds)
-    if not run.shipped and recipe == run.recipe:
-        Store(run.results).add(run, replicate(run, name, run.seed, method, ratio, run.finetune_steps), found)
+    found = Measurement(top1, top5, left.nonzero_params, left.nonzero_macs, seconds)
     with atomic(folder / "losses.csv") as temporary:
         pd.DataFrame({"loss": losses}).rename_axis("step").to_csv(temporary, float_format="%.10g")
     with atomic(folder / "model.safetensors") as temporary:
         save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, temporary)
-    top1, top5 = (100 * correct.double().mean().item() for correct in (found.top1, found.top5))
+    percent = [100 * right.double().mean().item() for right in (top1, top5)]
     card = {
         "profile": run.name,
         "model": name,
@@ -129,9 +134,9 @@ def keep(
         "batch_size": run.batch_size,
         "processes": PartialState().num_processes,
         "recipe": {key: str(value) for key, value in asdict(recipe).items()},
-        "top1": top1,
-        "top5": top5,
-        "images": len(rank),
+        "top1": percent[0],
+        "top5": None if math.isnan(percent[1]) else percent[1],  # of fewer than five classes
+        "images": len(top1),
         "params": left.nonzero_params,
         "macs": left.nonzero_macs,
         "digests": run.digests(name, 0, training=True) | {"model": sha256(folder / "model.safetensors")},
@@ -140,8 +145,10 @@ def keep(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     with atomic(folder / "card.json") as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
-    return top1
+        temporary.write_text(json.dumps(card, indent=1, allow_nan=False) + "\n")
+    if not run.shipped and recipe == run.recipe:
+        Store(run.results).add(run, replicate(run, name, run.seed, method, ratio, run.finetune_steps), found)
+    return percent[0]
 
 
 def main(

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from swinprune_lite.fetch import DAMAGED, check_md5, require_space
 from swinprune_lite.files import home
-from swinprune_lite.images import class_images
+from swinprune_lite.folders import class_images, class_names
 
 PER_CLASS = 50  # validation images
 TRAINING_IMAGES = 1_281_167
@@ -52,7 +52,7 @@ def check_classes(folder: Path, wnids: Sequence[str], each: int | None, advice: 
     try:
         if not folder.is_dir():
             raise ValueError("it is not a folder")
-        there = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+        there = set(class_names(folder))
         if missing := sorted(set(wnids) - there):
             held = f"of {len(wnids):,} class folders it has {len(wnids) - len(missing):,}"
             raise ValueError(f"{held} and lacks {', '.join(missing[:3])}{', ...' if missing[3:] else ''}")
@@ -186,8 +186,10 @@ def take_sorted(source: Path, target: Path, wnids: Sequence[str], copy: bool = F
         target.symlink_to(source.resolve(), target_is_directory=True)
         return found
     with _whole(target) as temporary:
-        for wnid in tqdm(wnids, "copying", unit=" classes"):
-            shutil.copytree(source / wnid, temporary / wnid)
+        for wnid, images in tqdm(class_images(source, wnids).items(), "copying", unit=" classes"):
+            for image in images:
+                (temporary / wnid / image).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source / wnid / image, temporary / wnid / image)
     return found
 
 
@@ -218,8 +220,9 @@ def _archive(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo]]:
-    """Files in an archive, under their bare names, so that none can be written anywhere else."""
-    return ((PurePosixPath(member.name).name, member) for member in tar if member.isfile())
+    """Files in an archive that are not hidden, under their bare names, so that none can be written anywhere else."""
+    files = ((PurePosixPath(member.name).name, member) for member in tar if member.isfile())
+    return ((name, member) for name, member in files if not name.startswith("."))
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:

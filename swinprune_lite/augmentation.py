@@ -17,7 +17,7 @@ from timm.models import PretrainedCfg
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.datasets import ImageFolder
 
-from swinprune_lite.images import Transform, open_folder, workers
+from swinprune_lite.images import Transform, open_folder, require_counts, workers
 
 SWIN_AUGMENTATION = {
     "color_jitter": 0.4, "auto_augment": "rand-m9-mstd0.5-inc1", "re_prob": 0.25, "re_mode": "pixel", "re_count": 1,
@@ -46,6 +46,7 @@ def training_images(
     Raises:
         FileNotFoundError, ValueError: as for `images.evaluation_images`.
     """
+    require_counts(batch_size=batch_size, steps=steps)
     augment = create_transform(
         transform.input_size, is_training=True, interpolation=transform.interpolation, mean=transform.mean,
         std=transform.std, **(SWIN_AUGMENTATION if augmentation is None else augmentation),
@@ -70,7 +71,7 @@ class _EpochOrder(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(_mixed(self.dataset.seed, self.dataset.epoch))
-        return iter(torch.randperm(len(self.dataset), generator=generator)[: self.count].tolist())
+        return iter(torch.randperm(len(self.dataset), generator=generator, device="cpu")[: self.count].tolist())
 
 
 class _Augmented(Dataset):

@@ -59,10 +59,10 @@ class FashionPairs:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         if self.right is not None:
-            left, right, augment = torch.arange(self.images), self.right, None
+            left, right, augment = torch.arange(self.images, device="cpu"), self.right, None
         else:
             augment = torch.Generator().manual_seed(1_000_003 * self.seed + self.epoch)
-            left, right = (torch.randperm(self.images, generator=augment) for _ in "LR")
+            left, right = (torch.randperm(self.images, generator=augment, device="cpu") for _ in "LR")
             self.epoch += 1
         for a, b in zip(left.split(self.batch_size), right.split(self.batch_size)):
             halves = [_shift_and_flip(self.garments[i], augment) for i in (a, b)]
@@ -75,11 +75,12 @@ def _shift_and_flip(garments: torch.Tensor, generator: torch.Generator | None, r
     if generator is None:
         return F.pad(garments, (2, 2, 2, 2))
     count = len(garments)
-    flip = torch.rand(count, 1, 1, generator=generator) < 0.5
+    flip = torch.rand(count, 1, 1, generator=generator, dtype=torch.float32, device="cpu") < 0.5
     padded = F.pad(torch.where(flip, garments.flip(-1), garments), (2 + reach,) * 4)
-    offset = torch.randint(0, 2 * reach + 1, (2, count, 1, 1), generator=generator)
-    rows, columns = torch.arange(32)[:, None] + offset[0], torch.arange(32) + offset[1]
-    return padded[torch.arange(count)[:, None, None], rows, columns]
+    offset = torch.randint(0, 2 * reach + 1, (2, count, 1, 1), generator=generator, device="cpu")
+    places = torch.arange(32, device="cpu")
+    rows, columns = places[:, None] + offset[0], places + offset[1]
+    return padded[torch.arange(count, device="cpu")[:, None, None], rows, columns]
 
 
 @cache

@@ -1,79 +1,113 @@
 """Top-1 and top-5 accuracy, the same to the last image on every machine."""
 
 import copy
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
+from swinprune_lite.batches import Batch, check_logits, check_range, check_weights, pairs
+from swinprune_lite.surroundings import kept_modes, plain_arithmetic
+
 MARGIN = 1e-4  # of the largest logit: far above what float32 arithmetic differs by between processors
 
 
 class Accuracy(NamedTuple):
-    """Shares of images, in percent, whose class is the first, or among the first five, predicted."""
+    """Shares of images, in percent, whose class is the first, or among the first five, predicted.
+
+    Of a model with fewer than five classes `top5` is nan: all of them would be among the first five.
+    """
 
     top1: float
     top5: float
     images: int
 
 
-def evaluate(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Accuracy:
-    """Accuracy of a classifier, computed in its own precision and on its own device; see `ranks`."""
-    rank = ranks(model, batches)
-    top1, top5 = (100 * int((rank < k).sum()) / len(rank) for k in (1, 5))
-    return Accuracy(top1, top5, len(rank))
+def evaluate(model: nn.Module, batches: Iterable[Batch]) -> Accuracy:
+    """Accuracy of a classifier, computed in its own precision and on its own device; see `ranks`.
+
+    Of a model with fewer than five classes top-1 alone is reported, and top-5 is nan.
+    """
+    top1, top5 = verdicts(model, batches)
+    return Accuracy(_percent(top1), _percent(top5), len(top1))
 
 
-@torch.inference_mode()
-def ranks(model: nn.Module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+def _percent(right: torch.Tensor) -> float:
+    return 100 * int(right.sum()) / len(right) if len(right) else math.nan
+
+
+def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
+    """For every image, whether its class is the first predicted, and whether it is among the first five.
+
+    Args:
+        model, batches: as for `ranks`, which also says what is refused.
+
+    Returns:
+        Two bool tensors (images,). The second is empty, (0,), for a model with fewer than five classes.
+    """
+    rank, classes = _judge(model, batches)
+    return rank < 1, (rank if classes >= 5 else rank[:0]) < 5
+
+
+def ranks(model: nn.Module, batches: Iterable[Batch]) -> torch.Tensor:
     """How many classes the model prefers to each image's own.
 
     The few images whose verdict hangs on a difference of logits that rounding could turn are judged
-    again in float64, so that processors that round differently still agree.
+    again in float64, so that processors that round differently still agree. Nothing that the process was
+    set to before, such as autocast or TF32, has a part in it.
 
     Args:
         model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
-        batches: pairs of images (B, C, H, W) and classes (B,).
+        batches: pairs of images (B, C, H, W) and classes (B,), whole numbers below the number of logits.
 
     Returns:
-        int64 tensor (images,): 0 where the top-1 prediction is right, below 5 where top-5 is. Other
-        values may differ by one or two between processors.
+        int64 tensor (images,): 0 where the top-1 prediction is right, below 5 where top-5 is (which says
+        nothing of a model with fewer than five classes, see `verdicts`). Other values may differ by one
+        or two between processors.
 
     Raises:
-        ValueError: no images, fewer than five classes, or logits that are not finite.
+        TypeError: the batches are not iterable.
+        ValueError: no images; a batch that is not such a pair, or has a class that the model does not; a model
+            without weights, or whose logits are not (B, classes), of two classes or more, and finite.
     """
-    was_training = model.training
-    first = next(model.parameters())
+    return _judge(model, batches)[0]
+
+
+@torch.inference_mode()
+def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, int]:
+    """The ranks, and the number of classes that the model tells apart."""
+    first = check_weights(model)
     precise = None
     found = []
-    model.eval()
-    try:
-        for inputs, classes in batches:
-            logits = model(inputs.to(first.device, first.dtype)).cpu()
-            rank, doubtful = _ranks(logits, classes)
+    with kept_modes(model), plain_arithmetic():
+        model.eval()
+        for inputs, classes in pairs(batches):
+            if not len(inputs):
+                continue
+            logits = model(inputs.to(first.device, first.dtype))
+            count = check_logits(logits, len(inputs))
+            check_range(classes, count)
+            rank, doubtful = _ranks(logits.cpu(), classes)
             if doubtful.any():
                 precise = precise or copy.deepcopy(model).cpu().double()
                 rank[doubtful], _ = _ranks(precise(inputs[doubtful].cpu().double()), classes[doubtful])
             found.append(rank)
-    finally:
-        model.train(was_training)
-    if not sum(map(len, found)):
+    if not found:
         raise ValueError("There are no images to evaluate on: the batches are empty.")
-    return torch.cat(found)
+    return torch.cat(found), count
 
 
 def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rank (from 0) of each image's class among its logits (B, classes), and whether rounding could move it
     into or out of the first one or five. Of equal logits the lower class ranks first.
     """
-    if logits.shape[-1] < 5:
-        raise ValueError(f"Top-5 needs at least five classes; the model has {logits.shape[-1]}.")
     if not torch.isfinite(logits).all():
         raise ValueError("The model's logits are not finite; check its weights for NaN or infinity.")
     classes = classes.cpu()[:, None]
     own = logits.gather(1, classes)
-    earlier = torch.arange(logits.shape[1]) < classes
+    earlier = torch.arange(logits.shape[1], device=logits.device) < classes
     rank = ((logits > own) | ((logits == own) & earlier)).sum(1)
     margin = MARGIN * logits.abs().amax(1, keepdim=True)
     best = (logits > own + margin).sum(1)

@@ -1,5 +1,6 @@
 """Files that are whole or not there: digests, atomic writes, one clear error for a damaged one."""
 
+import errno
 import hashlib
 import json
 import os
@@ -47,6 +48,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | Path) -> None:
+    """Raise OSError in one sentence unless a file can be written at `path`; its folder is made if need be."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise type(error)(
+            f"{path} cannot be written ({error.strerror}); give a place where files may be made."
+        ) from error
 
 
 def check_digest(path: str | Path, expected: str) -> None:

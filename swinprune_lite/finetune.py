@@ -4,8 +4,10 @@ import hashlib
 import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
+from numbers import Integral, Real
 from pathlib import Path
 
 import torch
@@ -17,7 +19,9 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.utils.data import DataLoader
 
-from swinprune_lite.files import atomic
+from swinprune_lite.batches import Batch, check_ahead, check_logits, check_trainable, check_training_batch, outputs
+from swinprune_lite.files import atomic, require_writable
+from swinprune_lite.surroundings import kept_generators, kept_modes, own_accelerator, plain_arithmetic
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,31 @@ class Recipe:
         """The recipe with every learning rate times `factor`, as Swin's code scales them with the batch size."""
         return replace(self, lr=self.lr * factor, min_lr=self.min_lr * factor, warm_up_lr=self.warm_up_lr * factor)
 
+    @property
+    def mixes(self) -> bool:
+        """Whether batches are mixed."""
+        return bool(self.mixup or self.cutmix)
+
+    def check(self) -> None:
+        """Raise ValueError unless every value means something."""
+        if self.epochs == 0:
+            raise ValueError("There is nothing to fine-tune on: the epochs of the recipe are zero.")
+        if not isinstance(self.epochs, Integral) or self.epochs < 0:
+            raise ValueError(f"The recipe's epochs must be a whole number, 1 or more; got {self.epochs!r}.")
+        ranges = {"lr": math.inf, "min_lr": self.lr, "warm_up_lr": self.lr, "warm_up": 1, "weight_decay": math.inf,
+                  "label_smoothing": 1, "clip_norm": math.inf, "mixup": math.inf, "cutmix": math.inf}  # fmt: skip
+        for name, top in ranges.items():
+            value = getattr(self, name)
+            number = isinstance(value, Real) and (math.isfinite(value) or name == "clip_norm")
+            if not number or not 0 <= value <= top or (value == 0 and name in ("lr", "clip_norm")):
+                least = "above 0" if name in ("lr", "clip_norm") else "0 or more"
+                most = f", and at most {'its lr, ' if top == self.lr else ''}{top}" if top < math.inf else ""
+                raise ValueError(f"The recipe's {name} must be a number {least}{most}; got {value!r}.")
+        if self.precision not in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+            raise ValueError(
+                f"The recipe's precision must be torch.float64, float32, bfloat16 or float16; got {self.precision!r}."
+            )
+
     def factor(self, step: int, steps: int) -> float:
         """What `lr` is multiplied by in step `step` (from 0) of `steps`."""
         warm = max(1, round(self.warm_up * steps))
@@ -74,7 +103,7 @@ stochastic depth is the model's, which timm builds with 0.1."""
 
 def finetune(
     model: nn.Module,
-    batches: Iterable[tuple[torch.Tensor, torch.Tensor]],
+    batches: Iterable[Batch],
     recipe: Recipe,
     progress: Callable[[int, int], None] = lambda done, total: None,
     accelerator: Accelerator | None = None,
@@ -83,11 +112,15 @@ def finetune(
 ) -> list[float]:
     """Train in place; masks held by `apply_masks` stay held. The model comes back in its own precision and mode.
 
+    What the process was set to before (autocast, TF32, an Accelerator elsewhere) has no part in it, apart from the
+    `accelerator` given, and is as it was afterwards, the random generators too.
+
     Args:
-        model: the network, usually pruned.
-        batches: sized iterable of images (B, C, H, W) and classes (B,), iterated once an epoch; if it has
-            `set_epoch`, that is called with the epoch's number first. With several processes each takes its
-            share: one step of n processes sees n of the batches.
+        model: the network, usually pruned: images (B, C, H, W) to logits (B, classes).
+        batches: sized iterable of images (B, C, H, W) and classes (B,), whole numbers, or in their place
+            probabilities (B, classes); iterated once an epoch. If it has `set_epoch`, that is called with the
+            epoch's number first. With several processes each takes its share: one step of n processes sees n of
+            the batches.
         recipe: how.
         progress: called after each step with the steps done and their total.
         accelerator: of Hugging Face Accelerate; None: one process, on the model's device.
@@ -99,40 +132,91 @@ def finetune(
         The loss of every step, the mean over the processes; of a resumed run from its very beginning.
 
     Raises:
-        ValueError: no batches, or a checkpoint that is damaged or belongs to another run.
-        FloatingPointError: the loss is not finite.
+        TypeError: batches without a length.
+        ValueError: no batches, or fewer than their length; a recipe or a seed that means nothing; a model that
+            cannot learn, or whose logits are not (B, classes); a batch that does not go with it; or a checkpoint
+            that is damaged or belongs to another run. All of it but what only later batches show is checked
+            before the first step, of a list of batches everything.
+        OSError: a checkpoint that cannot be written.
+        FloatingPointError: the loss is not finite; the step was not taken.
     """
-    accelerator = accelerator or Accelerator(cpu=next(model.parameters()).device.type == "cpu")
-    if recipe.epochs == 0 or (steps_an_epoch := len(batches) // accelerator.num_processes) == 0:
-        raise ValueError(
-            "There is nothing to fine-tune on: the epochs are zero, or there are fewer batches "
-            f"({len(batches)}) than processes ({accelerator.num_processes})."
-        )
+    device = check_trainable(model).device
+    recipe.check()
+    if not isinstance(seed, Integral) or isinstance(seed, bool):
+        raise ValueError(f"The seed must be a whole number; got {seed!r}.")
+    if checkpoint := Path(checkpoint) if checkpoint else None:
+        require_writable(checkpoint)
+    own = own_accelerator(device) if accelerator is None else nullcontext(accelerator)
+    with (
+        own as accelerator, kept_generators(), kept_modes(model), plain_arithmetic(), torch.inference_mode(False),
+        torch.enable_grad(),
+    ):  # fmt: skip
+        check_ahead(model, batches, recipe.mixes, accelerator.num_processes)
+        return _train(model, batches, recipe, progress, accelerator, checkpoint, seed)
+
+
+@contextmanager
+def _in_precision(model: nn.Module, precision: torch.dtype, losses: list[float]) -> Iterator[None]:
+    """The model in another precision meanwhile; as it was to the bit, if no step was taken."""
+    own = next(model.parameters()).dtype
+    loses = torch.promote_types(own, precision) != precision
+    tensors = [*model.parameters(), *model.buffers()] if loses else []
+    kept = [tensor.detach().clone() for tensor in tensors]
+    model.to(precision)
+    try:
+        yield
+    finally:
+        model.to(own)
+        if loses and not losses:
+            for tensor, values in zip([*model.parameters(), *model.buffers()], kept):
+                tensor.data.copy_(values)
+
+
+def _train(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    recipe: Recipe,
+    progress: Callable[[int, int], None],
+    accelerator: Accelerator,
+    checkpoint: Path | None,
+    seed: int,
+) -> list[float]:
+    steps_an_epoch = len(batches) // accelerator.num_processes
     steps = recipe.epochs * steps_an_epoch
-    own_precision, was_training = next(model.parameters()).dtype, model.training
-    model.to(accelerator.device, recipe.precision).train()
-    optimizer = torch.optim.AdamW(param_groups_weight_decay(model, recipe.weight_decay), recipe.lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, steps))
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
-    parts |= {"scaler": accelerator.scaler} if accelerator.scaler else {}
     identity = _identity(model, recipe, steps, accelerator.num_processes, seed)
-    losses = _resume(checkpoint, parts, identity) if checkpoint and checkpoint.exists() else []
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
-    shares = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
-    for epoch in range(len(losses) // steps_an_epoch, recipe.epochs):
-        set_seed((1_000_003 * seed + 1_009 * epoch) % 2**31, device_specific=True)
-        for images, targets in _share(shares, epoch, steps_an_epoch, accelerator, recipe, model):
-            loss = _step(accelerator, wrapped, optimizer, recipe, images, targets)
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"The loss is {loss} at step {len(losses)}; lower the learning rate.")
-            schedule.step()
-            losses.append(loss)
-            progress(len(losses), steps)
-        if checkpoint and accelerator.is_main_process:
-            _save(checkpoint, parts, identity, losses)
-    accelerator.wait_for_everyone()
-    accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
-    model.to(own_precision).train(was_training)
+    state = _read(checkpoint, identity, model) if checkpoint and checkpoint.exists() else None
+    losses = state["losses"] if state else []
+    with _in_precision(model, recipe.precision, losses):
+        model.to(accelerator.device).train()
+        optimizer = torch.optim.AdamW(param_groups_weight_decay(model, recipe.weight_decay), recipe.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, steps))
+        parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+        parts |= {"scaler": accelerator.scaler} if accelerator.scaler else {}
+        for name, part in parts.items() if state else ():
+            part.load_state_dict(state[name])
+        replaced = "forward" in vars(model)
+        wrapped, optimizer = accelerator.prepare(model, optimizer)
+        shares = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
+        try:
+            for epoch in range(len(losses) // steps_an_epoch, recipe.epochs):
+                set_seed((1_000_003 * seed + 1_009 * epoch) % 2**31, device_specific=True)
+                for images, targets in _share(shares, epoch, steps_an_epoch, accelerator, recipe, model):
+                    losses.append(_step(accelerator, wrapped, optimizer, recipe, images, targets, len(losses)))
+                    schedule.step()
+                    progress(len(losses), steps)
+                if len(losses) != (epoch + 1) * steps_an_epoch:
+                    done = len(losses) - epoch * steps_an_epoch
+                    raise ValueError(
+                        f"Epoch {epoch} ended after {done} of {steps_an_epoch} batches; give batches that can be "
+                        "iterated once an epoch and are as many as their length says."
+                    )
+                if checkpoint and accelerator.is_main_process:
+                    _save(checkpoint, parts, identity, losses)
+            accelerator.wait_for_everyone()
+        finally:
+            accelerator.unwrap_model(wrapped, keep_fp32_wrapper=False)
+            if not replaced:
+                vars(model).pop("forward", None)  # that Accelerate left in the model
     return losses
 
 
@@ -143,30 +227,39 @@ def _step(
     recipe: Recipe,
     images: torch.Tensor,
     targets: torch.Tensor,
+    step: int,
 ) -> float:
     """One step on this process's batch; the loss, the mean over the processes."""
     logits = model(images.to(accelerator.device, recipe.precision))
-    loss = F.cross_entropy(logits, targets.to(accelerator.device), label_smoothing=recipe.label_smoothing)
+    check_logits(logits, len(images))
+    targets = targets.to(accelerator.device, logits.dtype if targets.is_floating_point() else None)
+    loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+    mean = accelerator.reduce(loss.detach(), "mean").item()
+    if not math.isfinite(mean):
+        raise FloatingPointError(f"The loss is {mean} at step {step}; lower the learning rate.")
     optimizer.zero_grad()
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(model.parameters(), recipe.clip_norm)
     optimizer.step()
-    return accelerator.reduce(loss.detach(), "mean").item()
+    return mean
 
 
 def _share(
     batches: Iterable, epoch: int, steps: int, accelerator: Accelerator, recipe: Recipe, model: nn.Module
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+) -> Iterator[Batch]:
     """This process's batches of an epoch, mixed if the recipe says so. A DataLoader was shared out by Accelerate."""
     if hasattr(batches, "set_epoch"):
         batches.set_epoch(epoch)
     if not isinstance(batches, DataLoader):
         batches = islice(batches, accelerator.process_index, None, accelerator.num_processes)
-    mix = None
-    if recipe.mixup or recipe.cutmix:
-        mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=model.num_classes)
-    for images, classes in islice(batches, steps):
-        yield mix(images, classes) if mix else (images, classes)
+    classes = None
+    for batch in islice(batches, steps):
+        classes = classes or outputs(model, batch)
+        images, targets = check_training_batch(batch, classes, recipe.mixes)
+        if recipe.mixes:  # in place, so not in the caller's own tensors
+            mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=classes)
+            images, targets = mix(images.clone(), targets)
+        yield images, targets
 
 
 def _identity(model: nn.Module, recipe: Recipe, steps: int, processes: int, seed: int) -> dict[str, str]:
@@ -176,12 +269,8 @@ def _identity(model: nn.Module, recipe: Recipe, steps: int, processes: int, seed
         if name.endswith("_mask") and buffer.dtype == torch.bool:
             held.update(name.encode() + buffer.cpu().numpy().tobytes())
     told = {name: str(value) for name, value in asdict(recipe).items()}
-    return told | {
-        "steps": str(steps),
-        "processes": str(processes),
-        "seed": str(seed),
-        "masks": held.hexdigest()[:12],
-    }
+    told |= {"steps": str(steps), "processes": str(processes), "seed": str(seed)}
+    return told | {"masks": held.hexdigest()[:12]}
 
 
 def _save(path: Path, parts: dict, identity: dict[str, str], losses: list[float]) -> None:
@@ -190,12 +279,13 @@ def _save(path: Path, parts: dict, identity: dict[str, str], losses: list[float]
         torch.save({"identity": identity, "losses": losses} | state, temporary)
 
 
-def _resume(path: Path, parts: dict, identity: dict[str, str]) -> list[float]:
-    """Load a checkpoint into the model, the optimizer and the schedule; its losses."""
+def _read(path: Path, identity: dict[str, str], model: nn.Module) -> dict:
+    """A checkpoint of this very run; nothing is loaded into anything yet."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        found, losses = state["identity"], state["losses"]
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        found, weights, _ = state["identity"], state["model"], state["losses"]
+        shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, AttributeError, EOFError) as error:
         reason = " ".join(str(error).split())[:100]
         raise ValueError(
             f"{path} is no checkpoint of a fine-tuning ({reason}); it was not used. Remove it to begin anew."
@@ -203,6 +293,6 @@ def _resume(path: Path, parts: dict, identity: dict[str, str]) -> list[float]:
     if differing := [name for name, value in identity.items() if found.get(name) != value]:
         said = ", ".join(f"{name} {found.get(name)} there and {identity[name]} here" for name in differing)
         raise ValueError(f"{path} belongs to another run: {said}. Remove it to begin anew, or give the same settings.")
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    return losses
+    if shapes != {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}:
+        raise ValueError(f"{path} belongs to another model, with other weights. Remove it to begin anew.")
+    return state

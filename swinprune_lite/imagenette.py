@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from swinprune_lite.fetch import DAMAGED, download, require_space
 from swinprune_lite.files import home
-from swinprune_lite.images import class_images
+from swinprune_lite.folders import class_images
 
 IMAGENETTE_SIZES = {size: Path(url).stem for size, (url, _) in Imagenette._ARCHIVES.items()}
 """The sizes of Imagenette's images, and the name of the folder that holds them."""

@@ -3,23 +3,25 @@
 They come in one fixed, shuffled order, so that the first so many of them are a sample of all classes.
 """
 
-import hashlib
 import math
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from numbers import Integral
 from pathlib import Path
 
 import torch
-from PIL import UnidentifiedImageError
+from PIL import Image, ImageFile
 from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset
 from timm.models import PretrainedCfg
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
-from torchvision.datasets.folder import default_loader
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
-_EXTENSIONS = (".jpeg", ".jpg", ".png")
+from swinprune_lite.folders import class_images as class_images
+from swinprune_lite.folders import class_names, list_folder, listing_digest, require_content
+
 CACHED_BYTES = 2**30  # decoded test images are kept in memory up to this
 MANY = 500  # images from which on worker processes are worth starting
 
@@ -52,7 +54,8 @@ class Transform:
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) to float32, normalised as torchvision does."""
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        values = torch.tensor([self.mean, self.std], dtype=torch.float32, device=pixels.device)
+        mean, std = values[:, :, None, None]
         return (pixels.float() / 255 - mean) / std
 
 
@@ -99,110 +102,170 @@ def evaluation_images(
 
     Raises:
         FileNotFoundError: no such folder, or no images in it.
-        ValueError: classes that are not the model's.
+        ValueError: classes that are not the model's, an image that is an empty file, or a number below one; a
+            damaged image when it is its turn.
     """
+    require_counts(batch_size=batch_size, images=images)
     augment = create_transform(
         transform.input_size, use_prefetcher=True, interpolation=transform.interpolation,
         crop_pct=transform.crop_pct, crop_mode=transform.crop_mode,
     )  # fmt: skip
     dataset = open_folder(folder, config, augment)
-    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0), device="cpu").tolist()
     return FolderImages(dataset, tuple(order[:images]), transform, batch_size)
 
 
 def open_folder(folder: Path, config: PretrainedCfg, transform=None) -> ImageFolder:
-    """A folder of images whose classes are numbered as the model numbers them.
+    """A folder of images whose classes are numbered as the model numbers them, see `class_numbers`.
 
-    Folders named by WordNet ids are mapped to an ImageNet model's classes by their ids, and may be some
-    of them; others must be as many as the model's classes and are numbered in alphabetical order.
+    An image is turned into RGB as timm and torchvision do: a palette and CMYK are converted, transparency and an
+    orientation in EXIF are left out. One of 16 bits a pixel in grey, which that would clip, is refused.
 
     Args:
-        folder: with a folder for every class.
+        folder: with a folder for every class, see `folders`.
         config: of the model.
         transform: of each image.
 
     Raises:
         FileNotFoundError: no such folder, no folder of a class in it, or a class without images.
-        ValueError: classes that are not the model's.
+        ValueError: classes that are not the model's, or an image that is an empty file.
     """
-    if not folder.is_dir():
+    if not (folder := Path(folder)).is_dir():
         raise FileNotFoundError(f"There is no folder {folder}; give one that holds a folder of images for every class.")
-    try:
-        found = ImageFolder(str(folder))
-    except FileNotFoundError as error:
+    found = list_folder(folder)
+    if not all(found.values()) or not found:
+        empty = next((f"{name} holds none" for name in found if not found[name]), "it holds no folder")
         raise FileNotFoundError(
-            f"{folder} must hold a folder of images for every class, none of them empty: "
-            f"{' '.join(str(error).split())[:200]} If it was not wholly unpacked, unpack it again."
-        ) from error
-    numbers = class_numbers(found.classes, config, folder)
-    return ImageFolder(str(folder), transform, target_transform=numbers.__getitem__, loader=_load)
+            f"{folder} must hold a folder of images for every class, none of them empty, and {empty} "
+            f"({', '.join(IMG_EXTENSIONS)}). If it was not wholly unpacked, unpack it again."
+        )
+    for name, images in found.items():
+        require_content(images, f"{folder}/{name}")
+    return _Classes(folder, found, class_numbers(list(found), config, folder), transform)
+
+
+class _Classes(ImageFolder):
+    """torchvision's, of the images that `list_folder` found."""
+
+    def __init__(self, folder: Path, found: dict[str, dict[str, int]], numbers: list[int], transform) -> None:
+        self._found = found
+        super().__init__(str(folder), transform, numbers.__getitem__, _load)
+        del self._found
+
+    def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
+        return list(self._found), {name: index for index, name in enumerate(self._found)}
+
+    def make_dataset(self, directory: str, class_to_idx: dict[str, int], **_) -> list[tuple[str, int]]:
+        return [
+            (os.path.join(directory, name, image), class_to_idx[name])
+            for name, images in self._found.items()
+            for image in images
+        ]
 
 
 def class_numbers(names: Sequence[str], config: PretrainedCfg, where: object = "The data") -> list[int]:
-    """The model's number of each class, see `open_folder`.
+    """The model's number of each class.
+
+    Classes that the model has by name, by the WordNet id of an ImageNet model or by its `label_names`, get the
+    number of that name, and may be some of the model's. Others must be as many as the model's classes and are
+    numbered in alphabetical order, capital and small letters alike; a warning says so where that makes a difference.
 
     Raises:
         ValueError: classes that are not the model's.
     """
-    subset = infer_imagenet_subset(config.to_dict())
-    ids = ImageNetInfo(subset).label_names() if subset else []
-    if set(names) <= set(ids):
-        return [ids.index(name) for name in names]
+    if (numbers := _numbers_by_name(names, config)) is not None:
+        return [numbers[name] for name in names]
+    known = _names(config)
     if len(names) != config.num_classes:
-        unknown = [name for name in names if name not in set(ids)][:3]
+        unknown = [name for name in names if name not in known[0]][:3]
         raise ValueError(
             f"{where} has {len(names)} classes and {config.architecture} tells {config.num_classes} apart. Give a "
             "folder with as many classes as the model has or, for an ImageNet model, one whose folders are named by "
             f"WordNet ids (these are not: {', '.join(unknown)})."
         )
-    return list(range(len(names)))
+    if own := known[1]:
+        unknown = [name for name in names if name not in own][:3]
+        raise ValueError(
+            f"{where} has classes that {config.architecture} does not have by name: {', '.join(unknown)}. Its own are "
+            f"{', '.join(own[:5])}{', ...' if own[5:] else ''}; name the folders so."
+        )
+    order = sorted(names, key=lambda name: (name.casefold(), name))
+    if order != sorted(names):
+        warnings.warn(
+            f"{where}: classes are numbered by alphabet, capital and small letters alike: {', '.join(order[:3])}, ... "
+            "If the model numbers them otherwise (torchvision puts capitals first), give it label_names in its config.",
+            stacklevel=2,
+        )
+    return [order.index(name) for name in names]
 
 
-def class_images(folder: Path, wnids: Iterable[str]) -> dict[str, list[str]]:
-    """Names of the images of every class.
+def _names(config: PretrainedCfg) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The WordNet ids of a model's classes and its `label_names`, each in the model's order; empty without."""
+    subset = infer_imagenet_subset(config.to_dict())
+    return tuple(ImageNetInfo(subset).label_names()) if subset else (), tuple(config.label_names or ())
+
+
+def _numbers_by_name(names: Iterable[str], config: PretrainedCfg) -> dict[str, int] | None:
+    """The model's numbers by the names that it has for its classes; None unless all of these are among them."""
+    for known in _names(config):
+        numbers = {name: number for number, name in enumerate(known)}
+        if numbers.keys() >= set(names):
+            return numbers
+    return None
+
+
+def require_same_classes(first: Path, second: Path, config: PretrainedCfg) -> None:
+    """Raise ValueError unless two splits have the same classes, or the model has all of them by name.
 
     Args:
-        folder: with a folder for every class.
-        wnids: the classes' names.
-
-    Raises:
-        ValueError: a class without a folder or without images, or an image that is an empty file; says no more.
+        first, second: folders with a folder for every class.
+        config: of the model.
     """
-    found = {}
-    for wnid in wnids:
-        if not (folder / wnid).is_dir():
-            raise ValueError(f"the class folder {folder.name}/{wnid} is missing")
-        with os.scandir(folder / wnid) as entries:
-            images = [entry for entry in entries if _is_image(entry)]
-        if not images:
-            raise ValueError(f"the class folder {folder.name}/{wnid} holds no image")
-        if empty := [image.name for image in images if not image.stat().st_size]:
-            raise ValueError(f"{len(empty)} image(s) in {folder.name}/{wnid} are empty files, such as {empty[0]}")
-        found[wnid] = [image.name for image in images]
-    return found
-
-
-@cache
-def listing_digest(folder: Path) -> str:
-    """SHA-256 over the names and sizes of all files of a folder of classes: cheap, and another for other images."""
-    lines = [
-        f"{entry.name}/{image.name} {image.stat().st_size}"
-        for entry in os.scandir(folder) if entry.is_dir()
-        for image in os.scandir(entry)
+    ours, theirs = set(class_names(first)), set(class_names(second))
+    if ours == theirs or _numbers_by_name(ours | theirs, config) is not None:
+        return
+    parts = [
+        f"only {folder} has {', '.join(sorted(names)[:5])}{f' and {len(names) - 5} more' if names[5:] else ''}"
+        for folder, names in ((first, sorted(ours - theirs)), (second, sorted(theirs - ours))) if names
     ]  # fmt: skip
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    raise ValueError(
+        "The splits must have folders of the same names, letter for letter, since they say what class an image is of: "
+        f"{' and '.join(parts)}. Rename or add folders."
+    )
 
 
-def _is_image(entry: os.DirEntry) -> bool:
-    return entry.name.lower().endswith(_EXTENSIONS) and not entry.name.startswith(".") and entry.is_file()
+class DamagedImage(ValueError):
+    """An image that cannot be read; says which in one sentence, also out of a worker process of a DataLoader."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said.rstrip().rpartition("DamagedImage: ")[2])  # torch puts the worker's traceback before it
 
 
-def _load(path: str):
-    """As torchvision's loader, with a message that names the file."""
+def _load(path: str) -> Image.Image:
+    """In RGB, as torchvision's loader has it; what is not whole is refused whatever Pillow was told before."""
+    lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        return default_loader(path)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path} is not a whole image ({error}); replace it, or unpack the archive again.") from error
+        with open(path, "rb") as file:
+            image = Image.open(file)
+            if image.mode in ("I", "F") or image.mode.startswith("I;"):
+                raise ValueError(f"its pixels, of Pillow's mode {image.mode}, would be clipped")
+            return image.convert("RGB")
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can raise almost anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DamagedImage(
+            f"{path} is not a whole image of 8 bits a channel ({reason}); replace it, or unpack the archive again."
+        ) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def require_counts(**numbers: int | None) -> None:
+    """Raise ValueError unless every number that is given is a whole one above 0."""
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, Integral) or isinstance(number, bool) or number < 1):
+            raise ValueError(f"{name} must be a whole number, 1 or more; got {number!r}.")
 
 
 def workers(images: int) -> int:
@@ -210,12 +273,8 @@ def workers(images: int) -> int:
     return min(8, os.cpu_count() or 1) if images >= MANY else 0
 
 
-def _decode(test: FolderImages) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    loader = DataLoader(Subset(test.dataset, test.order), test.batch_size, num_workers=workers(test.images))
-    try:
-        yield from loader
-    except ValueError as error:  # a worker process puts its traceback before what it has to say
-        raise ValueError(str(error).strip().splitlines()[-1].removeprefix("ValueError: ")) from error
+def _decode(test: FolderImages) -> DataLoader:
+    return DataLoader(Subset(test.dataset, test.order), test.batch_size, num_workers=workers(test.images))
 
 
 _DECODED: dict[tuple, list[tuple[torch.Tensor, torch.Tensor]]] = {}
@@ -224,7 +283,8 @@ _DECODED: dict[tuple, list[tuple[torch.Tensor, torch.Tensor]]] = {}
 def _decoded(test: FolderImages) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """All batches, decoded once in a process: a table evaluates dozens of pruned models on the same images."""
     root = Path(test.dataset.root)
-    key = (root, listing_digest(root), tuple(test.dataset.class_to_idx), test.transform, test.batch_size)
+    numbers = tuple(map(test.dataset.target_transform, range(len(test.dataset.classes))))
+    key = (root, listing_digest(root), tuple(test.dataset.classes), numbers, test.transform, test.batch_size)
     if key not in _DECODED:
         _DECODED[key] = list(_decode(test))
     return _DECODED[key]

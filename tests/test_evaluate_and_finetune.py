@@ -1,9 +1,18 @@
+import copy
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import nn
+from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
-from swinprune_lite.evaluate import _ranks
+from swinprune_lite.evaluate import _ranks, ranks, verdicts
 from swinprune_lite.finetune import Recipe, finetune
 
 
@@ -59,8 +68,6 @@ def test_a_model_in_float64_gives_the_same():
 def test_bad_input():
     with pytest.raises(ValueError, match="no images"):
         sp.evaluate(Fixed(torch.zeros(10)), [])
-    with pytest.raises(ValueError, match="at least five classes; the model has 4"):
-        sp.evaluate(Fixed(torch.zeros(4)), batches([1]))
     with pytest.raises(ValueError, match="not finite"):
         sp.evaluate(Fixed(torch.full((6,), float("nan"))), batches([1]))
     with pytest.raises(ValueError, match="nothing to fine-tune on"):
@@ -84,3 +91,292 @@ def test_finetuning_mends_a_damaged_model_holds_its_masks_and_repeats():
         assert all((model.get_parameter(name)[~mask] == 0).all() for name, mask in masks.items())
         tuned.append(model.state_dict())
     assert all(torch.equal(tuned[0][key], tuned[1][key]) for key in tuned[0])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5])
+def test_fewer_than_five_classes_have_a_top1_alone(classes):
+    found = sp.evaluate(Fixed(-torch.arange(float(classes))), batches([0, 1, 0, 1]))
+    assert (found.top1, found.images) == (50, 4)
+    assert math.isnan(found.top5) if classes < 5 else found.top5 == 100
+    top1, top5 = verdicts(Fixed(-torch.arange(float(classes))), batches([0, 1, 0, 1]))
+    assert (top1.tolist(), len(top5)) == ([True, False, True, False], 0 if classes < 5 else 4)
+
+
+IMAGES = torch.zeros(2, 1, 2, 2)
+SEVEN = torch.arange(7.0)
+BAD_BATCHES = [
+    (SEVEN, [(IMAGES, torch.tensor([1, 7]))], "Class 7 is none of the model's: it gives 7 logits, for classes 0 to 6"),
+    (SEVEN, [(IMAGES, torch.tensor([1, -100]))], "Class -100 is none of the model's"),
+    (SEVEN, [IMAGES], r"pair of two tensors.*; got a tensor \(2, 1, 2, 2\) of float32.*as \[\(images, classes\)\]"),
+    (SEVEN, [(IMAGES,)], r"pair of two tensors.*; got a tuple of a tensor"),
+    (SEVEN, [(IMAGES, [1, 2])], "got a tuple of .*a list"),
+    (SEVEN, [{"images": IMAGES}], "got a dict"),
+    (SEVEN, [(IMAGES, torch.tensor([1.0, 2.0]))], r"whole numbers \(B,\).*got a tensor \(2,\) of float32"),
+    (SEVEN, [(IMAGES, torch.tensor([[1], [2]]))], r"whole numbers \(B,\).*got a tensor \(2, 1\) of int64"),
+    (SEVEN, [(IMAGES, torch.tensor([True, False]))], "of bool"),
+    (SEVEN, [(IMAGES, torch.tensor([1]))], "one class an image"),
+    (SEVEN[:1], [(IMAGES, torch.tensor([0, 0]))], r"tells 1 class\(es\) apart"),
+    (SEVEN[:0], [(IMAGES, torch.tensor([0, 0]))], r"tells 0 class\(es\) apart"),
+    (SEVEN[None], [(IMAGES, torch.tensor([0, 0]))], r"must give logits \(B, classes\).* gave a tensor \(1, "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("logits", "data", "said"), BAD_BATCHES)
+def test_batches_and_logits_that_do_not_go_together_are_one_sentence(logits, data, said):
+    model = Odd(logits) if logits.ndim > 1 else Fixed(logits)
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=said):
+        sp.evaluate(model, data)
+    with pytest.raises(ValueError, match=said):
+        finetune(model, data, Recipe())
+    with pytest.raises(ValueError, match=said):
+        finetune(model, Drawn(data), Recipe())
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert model.training
+
+
+class Odd(Fixed):
+    def forward(self, images):
+        return self.logits[:, None].expand(1, len(images), 7)
+
+
+class Drawn:
+    """Batches that cannot be looked at ahead."""
+
+    def __init__(self, data, length=None):
+        self.data, self.length = data, length or len(data)
+
+    def __len__(self):
+        return self.length
+
+    def __iter__(self):
+        return iter(self.data)
+
+
+def test_classes_may_be_of_any_whole_type_and_empty_batches_hold_nothing():
+    model = Fixed(torch.arange(7.0))
+    for kind in (torch.uint8, torch.int16, torch.int32):
+        data = [(IMAGES, torch.tensor([6, 0], dtype=kind)), (IMAGES[:0], torch.tensor([], dtype=kind))]
+        assert sp.evaluate(model, data) == (50, 50, 2)
+        assert finetune(copy.deepcopy(model), data[:1], Recipe()) == finetune(copy.deepcopy(model), *LONG)
+    with pytest.raises(ValueError, match="A batch holds no images"):
+        finetune(model, data, Recipe())
+
+
+LONG = [(IMAGES, torch.tensor([6, 0]))], Recipe()
+
+
+def test_what_else_cannot_be_evaluated_or_trained():
+    with pytest.raises(TypeError, match="an iterable of pairs of images and classes; got a NoneType"):
+        sp.evaluate(Fixed(SEVEN), None)
+    with pytest.raises(TypeError, match="have a length .* a generator has none"):
+        finetune(Fixed(SEVEN), (batch for batch in LONG[0]), Recipe())
+    for use in (sp.evaluate, lambda model, data: finetune(model, data, Recipe())):
+        with pytest.raises(ValueError, match="Identity has no parameters"):
+            use(nn.Identity(), LONG[0])
+        with pytest.raises(ValueError, match="on the meta device"):
+            use(Fixed(SEVEN).to("meta"), LONG[0])
+    with pytest.raises(ValueError, match="All weights of the model are frozen"):
+        finetune(Fixed(SEVEN).requires_grad_(False), *LONG)
+    with pytest.raises(ValueError, match="of several types, bfloat16, float32"):
+        finetune(nn.Sequential(Fixed(SEVEN), Fixed(SEVEN).bfloat16()), *LONG)
+    with pytest.raises(ValueError, match="seed must be a whole number; got 0.5"):
+        finetune(Fixed(SEVEN), *LONG, seed=0.5)
+    with pytest.raises(ValueError, match="Epoch 1 ended after 0 of 1 batches"):
+        finetune(Fixed(SEVEN), Drawn(iter(LONG[0]), 1), Recipe(epochs=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 0}, "nothing to fine-tune on"), ({"epochs": -1}, "epochs must be a whole number, 1 or more"),
+        ({"epochs": 1.5}, "epochs must"), ({"lr": 0}, "lr must be a number above 0; got 0"), ({"lr": -1e-3}, "lr must"),
+        ({"lr": math.nan}, "lr must"), ({"lr": math.inf}, "lr must"), ({"lr": "1e-3"}, "lr must be .* got '1e-3'"),
+        ({"min_lr": 1.0}, "min_lr must be a number 0 or more, and at most its lr, 0.0001; got 1.0"),
+        ({"warm_up_lr": -1}, "warm_up_lr must"), ({"warm_up": 1.1}, "warm_up must be .* at most 1; got 1.1"),
+        ({"warm_up": -0.1}, "warm_up must"), ({"weight_decay": -1}, "weight_decay must"),
+        ({"label_smoothing": 1.5}, "label_smoothing must"), ({"clip_norm": 0}, "clip_norm must be a number above 0"),
+        ({"mixup": -0.8}, "mixup must"), ({"cutmix": math.inf}, "cutmix must"), ({"mixup": None}, "mixup must"),
+        ({"precision": "float32"}, "precision must be torch.float64.* got 'float32'"),
+        ({"precision": torch.int64}, "precision must"),
+    ],
+)  # fmt: skip
+def test_a_recipe_that_means_nothing_is_refused_before_anything_else(changes, said):
+    model = Fixed(SEVEN)
+    with pytest.raises(ValueError, match=said):
+        finetune(model, LONG[0], replace(Recipe(), **changes))
+    assert torch.equal(model.logits, SEVEN)
+
+
+def test_a_recipe_at_the_ends_of_its_ranges_is_none_of_them():
+    for changes in ({"warm_up": 0}, {"warm_up": 1}, {"min_lr": 1e-4, "warm_up_lr": 1e-4}, {"clip_norm": math.inf},
+                    {"label_smoothing": 1}, {"weight_decay": 0}):  # fmt: skip
+        assert len(finetune(Fixed(SEVEN), LONG[0], replace(Recipe(), **changes))) == 1
+
+
+def test_mixing_needs_even_batches_of_classes_and_leaves_them_alone():
+    mixed = Recipe(epochs=2, mixup=0.8, cutmix=1.0)
+    data = [(torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 2, 3])) for _ in range(2)]
+    kept = copy.deepcopy(data)
+    losses = finetune(Fixed(SEVEN.clone()), data, mixed)
+    assert all(torch.equal(a, b) for mine, theirs in zip(data, kept) for a, b in zip(mine, theirs))
+    assert losses == finetune(Fixed(SEVEN.clone()), data, mixed)
+    odd = (torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 2]))
+    everything = [(image, label) for images, labels in [*data, odd] for image, label in zip(images, labels)]
+    model, seen = Fixed(SEVEN.clone()), []
+    for batches in ([*data, odd], DataLoader(everything, 4), DataLoader(everything, 3)):
+        with pytest.raises(ValueError, match="must hold an even number of images; one holds 3"):
+            finetune(model, batches, mixed, lambda done, total: seen.append(done))
+    assert not seen
+    assert len(finetune(model, DataLoader(everything, 4, drop_last=True), mixed)) == 4
+    with pytest.raises(ValueError, match="Mixup and cutmix need classes"):
+        finetune(model, [(IMAGES, torch.full((2, 7), 1 / 7))], mixed)
+    with pytest.raises(ValueError, match="probabilities of 6 classes and the model gives 7 logits"):
+        finetune(model, [(IMAGES, torch.full((2, 6), 1 / 6))], Recipe())
+
+
+def test_a_model_that_was_refused_or_failed_is_as_it_was_to_the_bit():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Dropout(), nn.Linear(8, 6))
+    model[2].eval()  # as some freeze a part
+    before = copy.deepcopy(model.state_dict())
+    data = [(torch.rand(4, 1, 2, 2), torch.tensor([0, 1, 2, 9]))]
+    nans = [(torch.full((4, 1, 2, 2), math.nan), torch.tensor([0, 1, 2, 3]))]
+    for precision in (torch.bfloat16, torch.float64):
+        with pytest.raises(ValueError, match="Class 9"):
+            finetune(model, Drawn(data), Recipe(precision=precision))
+        with pytest.raises(FloatingPointError, match="The loss is nan at step 0"):
+            finetune(model, Drawn(nans), Recipe(precision=precision))
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert [module.training for module in model] == [True, True, False, True]
+    sp.evaluate(model, [(data[0][0], torch.tensor([0, 1, 2, 3]))])
+    assert [module.training for module in model] == [True, True, False, True]
+
+
+def outcome():
+    """A fine-tuning and the ranks after it, of a model with dropout and on batches that are mixed."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(), nn.Linear(32, 6))
+    data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
+    losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
+    return losses, ranks(model, data).tolist()
+
+
+def settings():
+    """What a process may have been set to: how, and how it is put back."""
+    grad = torch.set_grad_enabled
+    return {
+        "bf16": (lambda: Accelerator(cpu=True, mixed_precision="bf16"), lambda: None),
+        "accumulation": (lambda: Accelerator(cpu=True, gradient_accumulation_steps=3), lambda: None),
+        "float64": (lambda: torch.set_default_dtype(torch.float64), lambda: torch.set_default_dtype(torch.float32)),
+        "meta": (lambda: torch.set_default_device("meta"), lambda: torch.set_default_device(None)),
+        "no gradients": (lambda: grad(False), lambda: grad(True)),
+        "medium": (lambda: torch.set_float32_matmul_precision("medium"),
+                   lambda: torch.set_float32_matmul_precision("highest")),
+        "seed": (lambda: torch.manual_seed(9), lambda: None),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def accelerate_untouched():
+    yield
+    for state in (PartialState, AcceleratorState, GradientState):
+        state._shared_state.clear()
+
+
+@pytest.mark.parametrize("name", settings())
+def test_what_the_process_was_set_to_has_no_part_in_a_result(name, accelerate_untouched):
+    usual = outcome()
+    change, back = settings()[name]
+    change()
+    try:
+        if name in ("float64", "meta"):  # which the data and the model of `outcome` would follow too
+            kept = torch.get_default_dtype(), torch.get_default_device()
+            torch.set_default_dtype(torch.float32), torch.set_default_device("cpu")
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(), nn.Linear(32, 6))
+            data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
+            torch.set_default_dtype(kept[0]), torch.set_default_device(kept[1])
+            losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
+            found = losses, ranks(model, data).tolist()
+            assert (torch.get_default_dtype(), torch.get_default_device()) == kept
+        else:
+            found = outcome()
+    finally:
+        back()
+    assert found == usual
+
+
+def test_contexts_around_a_call_have_no_part_in_it():
+    usual = outcome()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert outcome() == usual
+        assert torch.is_autocast_enabled("cpu")
+    with torch.no_grad():
+        assert outcome() == usual
+    torch.set_float32_matmul_precision("medium")
+    outcome()
+    assert torch.get_float32_matmul_precision() == "medium"
+    torch.set_float32_matmul_precision("highest")
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_batches_drawn_under_inference_mode_can_be_learned_from():
+    usual = finetune(Fixed(SEVEN.clone()), *LONG)
+    with torch.inference_mode():
+        data = [(images + 0, classes + 0) for images, classes in LONG[0]]
+        made = Fixed(SEVEN.clone())
+    with torch.inference_mode():
+        model = copy.deepcopy(Fixed(SEVEN))
+        with pytest.raises(ValueError, match="made under torch.inference_mode"):
+            finetune(model, *LONG)
+    assert finetune(Fixed(SEVEN.clone()), data, Recipe()) == usual
+    with pytest.raises(ValueError, match="made under torch.inference_mode"):
+        finetune(made, *LONG)
+
+
+def test_an_environment_that_a_launcher_left_has_no_part_in_it(monkeypatch):
+    usual = outcome()
+    for name, value in (("ACCELERATE_MIXED_PRECISION", "bf16"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4"),
+                        ("LOCAL_RANK", "1"), ("RANK", "1"), ("WORLD_SIZE", "2")):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert outcome() == usual
+
+
+def test_the_reader_s_own_accelerator_and_generators_are_left_alone(accelerate_untouched):
+    mine = Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=3)
+    states = [copy.copy(state._shared_state) for state in (PartialState, AcceleratorState, GradientState)]
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    drawn = random.random(), np.random.rand(), torch.rand(1).item()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    finetune(Fixed(SEVEN.clone()), *LONG)
+    assert (random.random(), np.random.rand(), torch.rand(1).item()) == drawn
+    assert (mine.mixed_precision, mine.gradient_accumulation_steps, mine.device.type) == ("bf16", 3, "cpu")
+    assert [state._shared_state for state in (PartialState, AcceleratorState, GradientState)] == states
+    with pytest.raises(FloatingPointError):
+        finetune(Fixed(torch.full((7,), float("nan"))), *LONG)
+    assert [state._shared_state for state in (PartialState, AcceleratorState, GradientState)] == states
+
+
+def test_an_accelerator_that_is_given_is_used_and_leaves_the_model_s_forward_alone(accelerate_untouched):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Linear(32, 6))
+    data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6)]
+    alone = finetune(copy.deepcopy(model), data, Recipe(precision=torch.float32))
+    mine = Accelerator(cpu=True, mixed_precision="bf16")
+    assert finetune(model, data, Recipe(precision=torch.float32), accelerator=mine) != alone
+    with pytest.raises(FloatingPointError):
+        finetune(model, [(data[0][0] * math.nan, data[0][1])], Recipe(precision=torch.float32), accelerator=mine)
+    assert model(data[0][0]).dtype == torch.float32
+    assert "forward" not in vars(model)
+
+
+def test_a_checkpoint_that_cannot_be_written_or_is_another_model_s_is_refused_first(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file" / "state.pt", tmp_path):
+        with pytest.raises(OSError, match="cannot be written .*; give a place where files may be made"):
+            finetune(Fixed(SEVEN), *LONG, checkpoint=place)
+    finetune(Fixed(SEVEN.clone()), *LONG, checkpoint=str(tmp_path / "state.pt"))
+    other = Fixed(torch.arange(8.0))
+    with pytest.raises(ValueError, match="belongs to another model, with other weights"):
+        finetune(other, *LONG, checkpoint=tmp_path / "state.pt")
+    assert torch.equal(other.logits, torch.arange(8.0))

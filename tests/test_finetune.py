@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 import outside
 import pandas as pd
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 from stubs import make_folder, make_hub
+from timm.models import save_for_hf
 from timm.scheduler import CosineLRScheduler
 from torchvision.datasets import Imagenette
 
@@ -207,6 +210,58 @@ def test_a_checkpoint_that_is_none_is_refused_and_runs_nothing(tuned, tmp_path, 
     with pytest.raises(ValueError, match="is no checkpoint of a fine-tuning.*it was not used"):
         go_on()
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """A model of three classes of one's own, and a function that makes its folder of images."""
+    model = timm.create_model(VIT.partition(".")[0], img_size=32, depth=1, num_classes=3)
+    model.pretrained_cfg = dict(model.pretrained_cfg) | {"input_size": (3, 32, 32), "num_classes": 3}
+    save_for_hf(model, tmp_path / "model", model_args={"img_size": 32, "depth": 1})
+
+    def command(train, val, out="out"):
+        make_folder(tmp_path / "data" / "train", train, 4)
+        make_folder(tmp_path / "data" / "val", val, 2)
+        return (f"local-dir:{tmp_path}/model", "--profile", "folder", "--data", tmp_path / "data", "--epochs", 1,
+                "--batch-size", 4, "--folder", tmp_path / out)  # fmt: skip
+
+    return command
+
+
+def test_a_model_of_three_classes_is_tuned_and_its_card_has_no_top5(own_model, tmp_path, capsys, monkeypatch):
+    answer = outside.run(capsys, monkeypatch, "finetune.py", *own_model("abc", "abc"))
+    assert answer.code == 0, answer.error
+    card = json.loads((tmp_path / "out/card.json").read_text(), parse_constant=pytest.fail)
+    assert (card["top5"], card["images"]) == (None, 6)
+    assert 0 <= card["top1"] <= 100
+    assert (tmp_path / "out/model.safetensors").exists()
+    assert len(pd.read_csv(tmp_path / "out/losses.csv")) == 3
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "out", "said"),
+    [
+        ("abc", "abd", "out", "only .*train has c and only .*val has d"),
+        ("ABC", "abc", "out", "only .*train has A, B, C and only .*val has a, b, c"),
+        ("abc", "ab", "out", "only .*train has c"),
+        ("abcd", "abcd", "out", "has 4 classes and vit_tiny_patch16_224 tells 3 apart"),
+        ("", "abc", "out", "has no train folder"),
+        ("abc", "abc", "model/config.json", "cannot be written"),
+    ],
+)
+def test_the_command_checks_the_folders_first(own_model, tmp_path, capsys, monkeypatch, train, val, out, said):
+    monkeypatch.setattr(torch.optim.AdamW, "step", pytest.fail)
+    answer = outside.run(capsys, monkeypatch, "finetune.py", *own_model(train, val, out))
+    assert answer.code == 1
+    assert re.search(said, answer.error)
+    assert not (tmp_path / "out" / "state.pt").exists()
+
+
+def test_the_command_names_a_damaged_image(own_model, tmp_path, capsys, monkeypatch):
+    arguments = own_model("abc", "abc")
+    (tmp_path / "data/train/b/bad.jpg").write_text("no image")
+    answer = outside.run(capsys, monkeypatch, "finetune.py", *arguments)
+    assert re.search(r"train/b/bad\.jpg is not a whole image", answer.error)
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,13 @@ def test_only_a_whole_imagenette_passes(tmp_path):
         imagenette.check_imagenette(folder)
 
 
+def test_what_systems_leave_among_the_images_is_none_of_them(tmp_path):
+    folder = make_imagenette(tmp_path / "imagenette2", images=1, listing=True)
+    (folder / "val" / ".ipynb_checkpoints").mkdir()
+    (folder / "val" / WNIDS[0] / f"._{WNIDS[0]}_0.JPEG").write_bytes(b"")
+    assert imagenette.check_imagenette(folder) == {"train": 10, "val": 10}
+
+
 def test_find_imagenette(tmp_path):
     assert imagenette.find_imagenette(tmp_path) is None
     (tmp_path / "val").mkdir()

@@ -1,18 +1,26 @@
 """Folders of images as a pretrained model takes them, and their augmentation."""
 
+import hashlib
 import random
+import tempfile
+import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
 from stubs import make_folder
 from timm.data import ImageNetInfo, create_transform
-from torchvision.datasets import Imagenette
+from torchvision.datasets import ImageFolder, Imagenette
 
 from swinprune_lite import images
 from swinprune_lite.augmentation import training_images
-from swinprune_lite.images import Transform, class_numbers, evaluation_images, listing_digest, open_folder
+from swinprune_lite.folders import class_images, class_names, list_folder, listing_digest
+from swinprune_lite.images import Transform, class_numbers, evaluation_images, open_folder, require_same_classes
 from swinprune_lite.pretrained import PAPER_MODELS, config
 
 CONFIG = config(PAPER_MODELS[0])
@@ -128,7 +136,199 @@ def test_few_images_make_one_even_batch_and_steps_limit_an_epoch(folder):
     assert [len(classes) for _, classes in training_images(folder, CONFIG, SMALL, 8, steps=2)] == [8, 8]
 
 
-def _classes(count):
-    from dataclasses import replace
+def litter(folder):
+    """What systems and tools leave in a folder of classes and in one of its classes."""
+    some = next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    image = next(path for path in some.iterdir() if path.is_file())
+    for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git", "lost+found", "$RECYCLE.BIN"):
+        for place in (folder / name, some / name):
+            place.mkdir()
+            (place / "copy.JPEG").write_bytes(image.read_bytes())
+    for place in (folder, some):
+        for name in (f"._{image.name}", ".hidden.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "README.txt"):
+            (place / name).write_bytes(b"\0\5\x16\7 no image")
+    return folder
 
+
+def test_all_readers_list_the_same_images_whatever_systems_leave_among_them(folder):
+    before, clean = listing_digest(folder), open_folder(folder, CONFIG).samples
+    names = class_names(folder)
+    litter(folder)
+    listing_digest.cache_clear()
+    assert class_names(folder) == names == open_folder(folder, CONFIG).classes
+    assert open_folder(folder, CONFIG).samples == clean
+    assert [f"{folder}/{name}/{image}" for name, found in class_images(folder, names).items() for image in found] == [
+        path for path, _ in clean
+    ]
+    assert listing_digest(folder) == before
+    assert evaluation_images(folder, CONFIG, SMALL, 8).images == 30 == sum(map(len, list_folder(folder).values()))
+
+
+def test_the_digest_of_a_clean_folder_is_that_of_its_names_and_sizes(folder):
+    lines = sorted(f"{path.parent.name}/{path.name} {path.stat().st_size}" for path in folder.glob("*/*"))
+    assert listing_digest(folder) == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+part = st.text("abAB01-_+", min_size=1, max_size=4)
+image_name = st.tuples(
+    st.lists(part, max_size=2), part, st.sampled_from([".jpg", ".JPEG", ".Png", ".webp", ".tif", ".txt"])
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(part, st.lists(image_name, min_size=1, max_size=5), min_size=1, max_size=4))
+def test_a_clean_folder_is_read_as_torchvision_reads_it(tree):
+    with tempfile.TemporaryDirectory() as place:
+        for name, images in tree.items():
+            for above, stem, end in [*images, ([], "one", ".jpg")]:
+                path = Path(place, name, *(f"{folder}d" for folder in above), stem + end)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(b"1")
+        theirs = ImageFolder(place)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ours = open_folder(Path(place), _classes(len(theirs.classes)))
+    assert (ours.classes, ours.samples, ours.targets) == (theirs.classes, theirs.samples, theirs.targets)
+
+
+def test_links_are_followed_once(folder, tmp_path):
+    elsewhere = make_folder(tmp_path / "more", ["n01440764"], 2) or tmp_path / "more"
+    (folder / "n01440764" / "linked").symlink_to(elsewhere / "n01440764")
+    (folder / "n01440764" / "back").symlink_to(folder / "n01440764")
+    (folder / "n02102040" / "one.jpg").symlink_to(elsewhere / "n01440764" / "n01440764_0.JPEG")
+    found = list_folder(folder)
+    assert list(found["n01440764"])[3:] == ["linked/n01440764_0.JPEG", "linked/n01440764_1.JPEG"]
+    assert len(found["n02102040"]) == 4
+    (folder / "n02102040" / "two.jpg").symlink_to(tmp_path / "nothing")
+    with pytest.raises(FileNotFoundError, match=r"two\.jpg is a link to nothing"):
+        open_folder(folder, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("CMYK", "x.jpg"), ("L", "x.jpg"), ("P", "x.png"), ("RGBA", "x.PNG"), ("LA", "x.png"), ("1", "x.tif"),
+     ("RGB", "x.webp"), ("RGB", "x.BMP")],
+)  # fmt: skip
+def test_kinds_of_images_are_read_as_pillow_converts_them(tmp_path, mode, name):
+    (tmp_path / "a").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "a" / name)
+    loaded, _ = open_folder(tmp_path, _classes(1))[0]
+    assert loaded.mode == "RGB"
+    assert np.array_equal(np.asarray(loaded), np.asarray(Image.open(tmp_path / "a" / name).convert("RGB")))
+
+
+def test_an_orientation_in_exif_is_left_out_as_timm_does(tmp_path):
+    (tmp_path / "a").mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (40, 20)).save(tmp_path / "a" / "x.jpg", exif=exif)
+    assert open_folder(tmp_path, _classes(1))[0][0].size == (40, 20)
+
+
+def damage(path, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    if kind == "text":
+        path.write_text("no image")
+    elif kind == "16 bits":
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(path, "PNG")
+    elif kind == "floats":
+        Image.fromarray(pixels[..., 0].astype(np.float32)).save(path, "TIFF")
+    else:
+        Image.fromarray(pixels).save(path, "JPEG" if kind == "half" else "PNG")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("kind", ["text", "half", "half a PNG", "16 bits", "floats"])
+def test_an_image_that_cannot_be_read_right_is_named(tmp_path, kind, monkeypatch):
+    (tmp_path / "a").mkdir()
+    damage(tmp_path / "a" / "bad.jpg", kind)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as other code in the process may have it
+    with pytest.raises(ValueError, match=r"bad\.jpg is not a whole image of 8 bits a channel \(.*\); replace it"):
+        list(evaluation_images(tmp_path, _classes(1), SMALL, 1))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_damaged_image_is_one_sentence_out_of_worker_processes_too(folder, monkeypatch, processes):
+    damage(folder / "n01440764" / "bad.JPEG", "half")
+    monkeypatch.setattr("swinprune_lite.augmentation.workers", lambda images: processes)
+    monkeypatch.setattr("swinprune_lite.images.workers", lambda images: processes)
+    for batches in (training_images(folder, CONFIG, SMALL, 31), evaluation_images(folder, CONFIG, SMALL, 31)):
+        with pytest.raises(ValueError, match=rf"^{folder}/n01440764/bad\.JPEG is not a whole image .*again\.$"):
+            list(batches)
+
+
+def test_an_empty_file_is_refused_before_anything_is_read(folder):
+    (folder / "n01440764" / "none.jpg").write_bytes(b"")
+    for check in (lambda: open_folder(folder, CONFIG), lambda: class_images(folder, ["n01440764"])):
+        with pytest.raises(ValueError, match=r"1 image\(s\) in .*n01440764 are empty files, such as none\.jpg"):
+            check()
+
+
+def test_classes_that_a_model_has_by_name_get_its_numbers(tmp_path):
+    named = replace(_classes(3), label_names=("zebra", "Apple", "banana"))
+    assert class_numbers(["Apple", "banana", "zebra"], named) == [1, 2, 0]
+    assert class_numbers(["banana"], named) == [2]
+    with pytest.raises(ValueError, match="does not have by name: apple.* Its own are zebra, Apple, banana; name"):
+        class_numbers(["apple", "banana", "zebra"], named)
+
+
+def test_capital_and_small_letters_are_numbered_alike_and_said_so(tmp_path):
+    with pytest.warns(UserWarning, match=r"Apple, banana, Cherry, \.\.\. If the model numbers them otherwise"):
+        assert class_numbers(["Apple", "Cherry", "banana"], _classes(3)) == [0, 2, 1]
+    make_folder(tmp_path, ["Apple", "Cherry", "banana"], 1)
+    with pytest.warns(UserWarning, match="numbered by alphabet"):
+        opened = open_folder(tmp_path, _classes(3))
+    assert [Path(path).parent.name for path, _ in opened.samples] == ["Apple", "Cherry", "banana"]  # the order stays
+    assert [opened[index][1] for index in range(3)] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "said"),
+    [
+        (["Apple", "b"], ["apple", "b"], r"only .*train has Apple and only .*val has apple"),
+        (["a", "b", "c"], ["a", "b"], r"^The splits .*: only .*train has c\. Rename"),
+        (["a", "b"], ["a", "b", "n01440764"], r"only .*val has n01440764"),
+        (["a"], list("abcdefgh"), r"only .*val has b, c, d, e, f and 2 more"),
+        (["a", "b"], ["a", "b"], None),
+        (["n01440764", "n02102040"], ["n01440764"], None),  # by their ids
+    ],
+)
+def test_splits_are_compared_by_name(tmp_path, train, val, said):
+    for split, names in (("train", train), ("val", val)):
+        make_folder(tmp_path / split, names, 0)
+    if said is None:
+        return require_same_classes(tmp_path / "train", tmp_path / "val", CONFIG)
+    with pytest.raises(ValueError, match=said):
+        require_same_classes(tmp_path / "train", tmp_path / "val", CONFIG)
+
+
+def test_the_same_images_with_other_numbers_are_not_mixed_up(folder):
+    """Decoded images are kept in memory; two models may number one folder's classes differently."""
+    first = replace(_classes(10), label_names=tuple(class_names(folder)))
+    second = replace(first, label_names=first.label_names[::-1])
+    one, other = (torch.cat([c for _, c in evaluation_images(folder, known, SMALL, 8)]) for known in (first, second))
+    assert torch.equal(one, 9 - other)
+
+
+@pytest.mark.parametrize("arguments", [{"batch_size": 0}, {"batch_size": 4, "images": -3}, {"batch_size": 2.5}])
+def test_numbers_below_one_are_refused(folder, arguments):
+    with pytest.raises(ValueError, match=r"(batch_size|images) must be a whole number, 1 or more; got"):
+        evaluation_images(folder, CONFIG, SMALL, **arguments)
+
+
+def test_pixels_do_not_depend_on_what_the_process_takes_new_tensors_for(folder):
+    usual = torch.cat([pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8)])
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        other = [pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8)]
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    assert torch.equal(torch.cat(other), usual)
+
+
+def _classes(count):
     return replace(CONFIG, num_classes=count, tag="own", architecture="own_model")

@@ -146,6 +146,23 @@ def test_a_sorted_folder_is_linked_or_copied(tmp_path, copy):
         imagenet.take_sorted(source, tmp_path / "again", WNIDS, copy, each=2)
 
 
+def test_what_systems_leave_in_folders_and_archives_is_no_image(tmp_path):
+    source = make_classes(tmp_path / "sorted" / "val")
+    for place in (source, source / WNIDS[0]):
+        (place / "@eaDir").mkdir()
+        (place / "@eaDir" / "0.JPEG").write_bytes(b"thumb")
+        (place / "._0.JPEG").write_bytes(b"fork")
+        (place / "Thumbs.db").write_bytes(b"thumbs")
+    assert imagenet.check_classes(source, WNIDS, 2, "") == 6
+    assert imagenet.take_sorted(source, tmp_path / "out" / "val", WNIDS, True, each=2) == 6
+    assert names(tmp_path / "out" / "val" / WNIDS[0]) == {"0.JPEG", "1.JPEG"}
+    make_archives(tmp_path)
+    with tarfile.open(tmp_path / "val.tar", "a") as tar:
+        add(tar, "._ILSVRC2012_val_00000001.JPEG", b"fork")
+    labels = imagenet.read_devkit(tmp_path / "devkit.tar.gz")
+    assert imagenet.unpack_val(tmp_path / "val.tar", labels, tmp_path / "again" / "val", WNIDS, each=2) == 6
+
+
 def test_prepare_imagenet_command(tmp_path, capsys, monkeypatch):
     def call(*arguments):
         return run(capsys, monkeypatch, "prepare_imagenet.py", "--output", tmp_path / "out", *arguments)

@@ -18,7 +18,7 @@ from swinprune_lite.pretrained import PAPER_MODELS, config
 from swinprune_lite.reproduction import experiments, grid, sources
 from swinprune_lite.reproduction.evidence import evidence_for
 from swinprune_lite.reproduction.measure import Measurement, Setting
-from swinprune_lite.reproduction.profiles import PROFILES, get_profile
+from swinprune_lite.reproduction.profiles import PROFILES, as_list, get_profile
 from swinprune_lite.reproduction.store import Store
 
 TINY = PAPER_MODELS[0]
@@ -233,3 +233,59 @@ def test_weights_of_999_classes_are_refused(home, monkeypatch):
     with pytest.raises(ValueError, match="does not hold the weights .*1000 classes"):
         get_profile("imagenette", [VIT]).load(VIT)
     assert config(VIT).num_classes == 1000
+
+
+def test_splits_of_a_folder_are_compared_before_anything_is_used(home):
+    make_folder(home / "own" / "train", ["Cat", "dog"], 2)
+    make_folder(home / "own" / "val", ["cat", "dog"], 2)
+    run = get_profile("folder", [VIT], data=home / "own")
+    for use in (run.test_batches, lambda: run.training_batches(0, 1)):
+        with pytest.raises(ValueError, match=r"only .*own/train has Cat and only .*own/val has cat"):
+            use()
+    make_folder(home / "ids" / "train", ["n01440764", "n02102040"], 2)
+    make_folder(home / "ids" / "val", ["n02102040"], 2)
+    run = get_profile("folder", [VIT], data=home / "ids")
+    assert {int(label) for _, labels in run.test_batches() for label in labels} == {217}
+    (home / "ids" / "val").rename(home / "ids" / "valid")
+    with pytest.raises(FileNotFoundError, match=r"ids has no val folder, but train, valid; name the split"):
+        run.test_batches()
+
+
+def test_imagenet_s_folders_must_be_named_by_their_ids(home):
+    make_imagenet(home / "imagenet")
+    (home / "imagenet" / "val" / ".ipynb_checkpoints").mkdir()
+    assert get_profile("imagenet").test_batches().images == 1000
+    sources._imagenet.cache_clear()
+    (home / "imagenet" / "val" / "n01440764").rename(home / "imagenet" / "val" / "tench")
+    with pytest.raises(ValueError, match=r"has 1000 classes and ImageNet-1k 1000, in folders .*\(n01440764 is only"):
+        get_profile("imagenet").test_batches()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "found"),
+    [
+        (["a", "b"], str, ["a", "b"]), (("a",), str, ["a"]), ("a", str, ["a"]), ('["a", "b"]', str, ["a", "b"]),
+        ("['a', 'b']", str, ["a", "b"]), ("a, b", str, ["a", "b"]), (" a ", str, ["a"]), ("", str, []),
+        ("local-dir:/a,b", str, ["local-dir:/a,b"]), ([0.5, 1], float, [0.5, 1.0]), ("[0.5, 0.8]", float, [0.5, 0.8]),
+        ("0.5", float, [0.5]), (0.5, float, [0.5]), ("0.5,0.8", float, [0.5, 0.8]), (("0.5",), float, [0.5]),
+    ],
+)  # fmt: skip
+def test_a_notebook_s_lists_may_come_as_text(value, kind, found):
+    assert as_list(value, kind) == found
+
+
+@pytest.mark.parametrize(("value", "kind"), [(3, str), ([1], str), ("[1]", str), ({"a": 1}, str), ("half", float),
+                                             (None, float), ([None], float)])  # fmt: skip
+def test_what_is_no_list_is_one_sentence(value, kind):
+    with pytest.raises(ValueError, match="^A list of (names|numbers), such as .*, is needed; got "):
+        as_list(value, kind)
+
+
+def test_models_may_come_as_text():
+    assert get_profile("lite", "swin_lite_tiny").models == ("swin_lite_tiny",)
+    assert get_profile("lite", '["swin_lite_base", "swin_lite_tiny"]').models == ("swin_lite_base", "swin_lite_tiny")
+    assert get_profile("imagenette", VIT).models == (VIT,)
+    with pytest.raises(ValueError, match="Unknown lite model 'tiny'"):
+        get_profile("lite", "tiny")
+    with pytest.raises(ValueError, match="seed must be a whole number; got '3'"):
+        get_profile("lite", seed="3")

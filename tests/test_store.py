@@ -149,3 +149,17 @@ def test_reproduction_killed_goes_on_and_agrees_with_the_committed_store(tmp_pat
     said = " ".join(subprocess.run(reproduce(tmp_path), capture_output=True, text=True).stdout.split())
     assert f"6 measurements, {done} of them" in said
     assert "agree in all 6 measurements" in said
+
+
+def test_top5_of_fewer_than_five_classes_is_kept_as_none(tmp_path):
+    found = Measurement(FOUND.top1, FOUND.top5[:0], 5, 7)
+    Store(tmp_path).add(LITE, Setting("swin_lite_tiny"), found)
+    kept = Store(tmp_path).find(LITE, Setting("swin_lite_tiny"))
+    assert kept.same_as(found)
+    assert len(kept.top5) == 0
+    record = json.loads((tmp_path / "swin_lite_tiny.jsonl").read_text(), parse_constant=pytest.fail)
+    assert record["result"]["top5"] is None
+    evidence = Evidence(replace(LITE, replicates=1), Store(tmp_path))
+    assert evidence.accuracy("swin_lite_tiny", "dense", 0.0)[0] == pytest.approx(60)
+    assert str(evidence.accuracy("swin_lite_tiny", "dense", 0.0, kind="top5")) == "(nan, nan, 1)"
+    assert str(evidence.drop("swin_lite_tiny", "dense", 0.0, kind="top5")) == "(nan, nan)"

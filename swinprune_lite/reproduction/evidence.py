@@ -8,8 +8,6 @@ import sys
 from dataclasses import dataclass, field, replace
 from math import hypot
 
-from accelerate.state import AcceleratorState
-
 from swinprune_lite.memory import advise_on_memory
 from swinprune_lite.pretrained import best_device
 from swinprune_lite.reproduction.grid import replicate, replicates
@@ -89,8 +87,6 @@ class Evidence:
                 "--data, if the notebook has it), then run this notebook again; or set `models` and `ratios` to what "
                 "is there. Table 3 needs no fine-tuning."
             )
-        # Accelerate keeps one device for the whole process, which another profile may have chosen before.
-        AcceleratorState._reset_state(reset_partial_state=True)
         with advise_on_memory(self.profile.batch_size if setting.steps else self.profile.source.batch_size):
             found = measure(self.profile, setting)
         self.store.add(self.profile, setting, found)

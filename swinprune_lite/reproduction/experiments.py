@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
-from accelerate.state import AcceleratorState
 
 from swinprune_lite.reproduction import grid
 from swinprune_lite.reproduction.evidence import Evidence
@@ -34,7 +33,6 @@ def live_finetuned(profile: Profile) -> list[Setting]:
 
 def live(profile: Profile, settings: Iterable[Setting]) -> Iterator[Live]:
     """Measure now, on the profile's first `live_images` images, one setting at a time."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # of a notebook that ran with another profile before
     for setting in settings:
         yield setting, measure(profile, setting, profile.live_images)
 

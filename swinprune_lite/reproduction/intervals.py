@@ -9,7 +9,12 @@ STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}  # two-sided 95 
 
 
 def interval(percent: float, images: int) -> float:
-    """Half the width, in points, of the 95 % confidence interval of an accuracy of `percent` on `images` images."""
+    """Half the width, in points, of the 95 % confidence interval of an accuracy of `percent` on `images` images.
+
+    Of no images nan, as their accuracy is.
+    """
+    if not images:
+        return math.nan
     share = percent / 100
     return 100 * 1.96 * math.sqrt(share * (1 - share) / images)
 
@@ -36,9 +41,12 @@ def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tens
     Both hold one bool tensor (images,) a replicate: which images were right; the first images that all
     have in common count. The same images and the same seeds stand on both sides, so what they share
     cancels. The half width joins (as the root of the sum of squares) that over images, of the mean
-    difference of each image, and that over replicates (Student's t) where there are several.
+    difference of each image, and that over replicates (Student's t) where there are several. Of no images
+    both are nan.
     """
     images = min(len(correct) for correct in (*first, *second))
+    if not images:
+        return math.nan, math.nan
     differences = torch.stack([a[:images].double() - b[:images].double() for a, b in zip(first, second, strict=True)])
     means = (100 * differences.mean(1)).tolist()
     over_images = 100 * 1.96 * differences.mean(0).std().item() / math.sqrt(images)

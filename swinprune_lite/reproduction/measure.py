@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from swinprune_lite.cost import cost
-from swinprune_lite.evaluate import ranks
+from swinprune_lite.evaluate import verdicts
 from swinprune_lite.finetune import finetune
 from swinprune_lite.holding import apply_masks, remove_masks
 from swinprune_lite.masks import make_masks
@@ -42,7 +42,8 @@ class Measurement:
 
     Attributes:
         top1: bool tensor (images,), True where the first prediction is right.
-        top5: bool tensor (images,), True where the class is among the first five.
+        top5: bool tensor (images,), True where the class is among the first five; of a model with fewer than
+            five classes empty, (0,), and in percent nan.
         params: parameters that are not pruned away.
         macs: MACs of one image that are not pruned away.
         seconds: that the measurement took.
@@ -79,7 +80,7 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
     if setting.steps:
         finetune(model, profile.training_batches(setting.seed, setting.steps), profile.recipe)
         remove_masks(model)
-    rank = ranks(model, profile.test_batches(images or setting.images or None))
+    top1, top5 = verdicts(model, profile.test_batches(images or setting.images or None))
     left = cost(model, masks)
     seconds = time.perf_counter() - start
-    return Measurement(rank < 1, rank < 5, left.nonzero_params, left.nonzero_macs, seconds)
+    return Measurement(top1, top5, left.nonzero_params, left.nonzero_macs, seconds)

@@ -1,7 +1,9 @@
 """A profile says what a run is: models, weights and images, methods and ratios, fine-tuning, seed."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 
 from torch import nn
@@ -130,7 +132,7 @@ PROFILES = {
 
 def get_profile(
     name: str,
-    models: list[str] | None = None,
+    models: Sequence[str] | str | None = None,
     seed: int = 0,
     data: str | Path | None = None,
     batch_size: int | None = None,
@@ -139,8 +141,9 @@ def get_profile(
 
     Args:
         name: one of `PROFILES`.
-        models: lite models, or names of pretrained timm models with their tags; the folder profile needs some.
-        seed: of the short fine-tuning.
+        models: lite models, or names of pretrained timm models with their tags; the folder profile needs some. Also
+            as text, see `as_list`.
+        seed: of the short fine-tuning, a whole number.
         data: folder of images; not for smoke and lite, whose images ship.
         batch_size: images at a time, where memory is short; with it changes the fine-tuning, and in the
             imagenet profile its learning rate, as Swin's code has it.
@@ -152,6 +155,9 @@ def get_profile(
     if name not in PROFILES:
         raise ValueError(f"Unknown profile {name!r}; choose one of {', '.join(PROFILES)}.")
     profile = PROFILES[name]
+    models = None if models is None else as_list(models)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise ValueError(f"seed must be a whole number; got {seed!r}.")
     if batch_size is not None:
         profile = _with_batch_size(profile, batch_size)
     if data is not None:
@@ -164,6 +170,46 @@ def get_profile(
             "images for every class (or `val` and `train` with such folders)."
         )
     return replace(profile, models=profile.source.resolve(models or profile.models), seed=seed)
+
+
+def as_list(value: object, kind: type = str) -> list:
+    """A notebook's parameter that is a list, also where it came as text, as papermill's -p and -r pass it.
+
+    Args:
+        value: a sequence; or text: a list in JSON, '["a", "b"]' or '[0.5, 0.8]', values with commas between
+            them, 'a, b', or a single value. A name that begins with "local-dir:" is one, whatever commas it has.
+        kind: str, or float for numbers.
+
+    Raises:
+        ValueError: neither, or an element of another kind.
+    """
+    found = value
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            try:
+                found = json.loads(text)
+            except ValueError:
+                found = _split(text.strip("[]"))
+        else:
+            found = [text] if text.startswith("local-dir:") else _split(text)
+    elif kind is float and isinstance(value, Real):
+        found = [value]
+    try:
+        if kind is float:
+            found = [float(element) for element in found]
+        right = not isinstance(found, dict) and all(isinstance(element, kind) for element in found)
+    except (TypeError, ValueError):
+        right = False
+    if not right:
+        such = "numbers, such as [0.5, 0.8]" if kind is float else "names, such as ['a', 'b']"
+        raise ValueError(f"A list of {such}, is needed; got {value!r}.")
+    return list(found)
+
+
+def _split(text: str) -> list[str]:
+    """Values with commas between them, quoted or not."""
+    return [part.strip().strip("'\"") for part in text.split(",") if part.strip()]
 
 
 def _with_batch_size(profile: Profile, batch_size: int) -> Profile:

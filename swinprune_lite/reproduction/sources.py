@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from timm.data import ImageNetInfo
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -17,8 +18,9 @@ from swinprune_lite.augmentation import training_images
 from swinprune_lite.data import DIGESTS, FashionPairs, lite_data
 from swinprune_lite.evaluate import evaluate
 from swinprune_lite.files import atomic, home
+from swinprune_lite.folders import class_names, listing_digest
 from swinprune_lite.imagenette import IMAGENETTE_SIZES, check_imagenette, fetch_imagenette, find_imagenette
-from swinprune_lite.images import FolderImages, Transform, evaluation_images, listing_digest
+from swinprune_lite.images import FolderImages, Transform, evaluation_images, require_same_classes
 from swinprune_lite.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
 from swinprune_lite.memory import advise_on_memory
 from swinprune_lite.pretrained import PAPER_MODELS, best_device, config, digest, load_pretrained, weights_file
@@ -104,7 +106,7 @@ class Pretrained:
     crop_pct: float | None = None
     dense_top1: dict[str, float] = field(default_factory=dict, hash=False)
     device: str = "cpu"
-    code = ("images", "augmentation", "pretrained", "reproduction/sources")
+    code = ("folders", "images", "augmentation", "pretrained", "reproduction/sources")
 
     def resolve(self, models: Sequence[str]) -> tuple[str, ...]:
         """The models' full names, checked: known to timm, and all taking the same images.
@@ -135,10 +137,12 @@ class Pretrained:
 
     def test_batches(self, models: Sequence[str], images: int | None = None) -> FolderImages:
         """What accuracy is measured on: all of it, or the first so many images in a fixed, shuffled order."""
+        self._compare_splits(models[0])
         return _evaluation(self._split("val"), models[0], self.crop_pct, self.batch_size, images)
 
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> DataLoader:
         """Augmented training images, at most `steps` batches an epoch."""
+        self._compare_splits(models[0])
         known = config(models[0])
         return training_images(self._split("train"), known, Transform.of(known), batch_size, seed, steps)
 
@@ -176,6 +180,11 @@ class Pretrained:
         if self.data == "folder":
             return _own(self.folder, split)
         return (_imagenette if self.data == "imagenette" else _imagenet)(self.folder, split)
+
+    def _compare_splits(self, model: str) -> None:
+        """Raise ValueError if `train` and `val` of the reader's folder have other classes, by name."""
+        if self.data == "folder" and all((self.folder / split).is_dir() for split in ("train", "val")):
+            require_same_classes(self.folder / "train", self.folder / "val", config(model))
 
     def _check_dense(self, name: str) -> None:
         """Raise ValueError unless the dense model is as accurate as it must be; measured once."""
@@ -235,20 +244,26 @@ def _imagenet(folder: Path | None, split: str) -> Path:
             f"ImageNet's {split} images are not in {place}. They need a registration at ImageNet's site; prepare the "
             "folder with 'python data_scripts/prepare_imagenet.py', and say where it is with `data`."
         )
-    classes = sum(entry.is_dir() and not entry.name.startswith(".") for entry in place.iterdir())
-    if classes != 1000:
+    names = class_names(place)
+    if odd := sorted(set(names) ^ set(ImageNetInfo().label_names())):
         raise ValueError(
-            f"{place} has {classes} classes and ImageNet-1k 1000; prepare it anew with "
-            "'python data_scripts/prepare_imagenet.py'."
+            f"{place} has {len(names)} classes and ImageNet-1k 1000, in folders named by their WordNet ids "
+            f"({odd[0]} is only in one of the two); prepare it anew with 'python data_scripts/prepare_imagenet.py'."
         )
     return place
 
 
 def _own(folder: Path, split: str) -> Path:
     """`val` and `train` of the reader's folder; one without a `val` is itself what accuracy is measured on."""
-    if split == "val" and not (folder / "val").is_dir():
+    there = set(class_names(folder)) if folder.is_dir() else set()
+    if split == "val" and "val" not in there:
+        if there and there <= {"train", "test", "valid", "validation"}:
+            raise FileNotFoundError(
+                f"{folder} has no val folder, but {', '.join(sorted(there))}; name the split that accuracy is measured "
+                "on val."
+            )
         return folder
-    if not (folder / split).is_dir():
+    if split not in there:
         raise FileNotFoundError(
             f"{folder} has no {split} folder, so there is nothing to fine-tune on; put one there, with a folder of "
             "images for every class."

@@ -36,8 +36,8 @@ RESULTS = next(
 )
 """The committed store: in the repository, or in the installed package."""
 
-ONE_SHOT_CODE = ("modules", "importance", "selection", "budgets", "masks", "holding", "cost", "evaluate", "data",
-                 "lite", "reproduction/measure")  # fmt: skip
+ONE_SHOT_CODE = ("modules", "importance", "selection", "budgets", "masks", "holding", "cost", "batches",
+                 "surroundings", "evaluate", "data", "lite", "reproduction/measure")  # fmt: skip
 FINETUNING_CODE = (*ONE_SHOT_CODE, "finetune")
 
 
@@ -178,8 +178,8 @@ def _digest(value: dict) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _percent(correct: torch.Tensor) -> float:
-    return 100 * int(correct.sum()) / len(correct)
+def _percent(correct: torch.Tensor) -> float | None:
+    return 100 * int(correct.sum()) / len(correct) if len(correct) else None
 
 
 def _pack(correct: torch.Tensor) -> str:
@@ -188,4 +188,4 @@ def _pack(correct: torch.Tensor) -> str:
 
 def _unpack(text: str, images: int) -> torch.Tensor:
     bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
-    return torch.from_numpy(np.unpackbits(bits, count=images).astype(bool))
+    return torch.from_numpy(np.unpackbits(bits, count=images if len(bits) else 0).astype(bool))
