@@ -2,11 +2,19 @@
 
 import errno
 import hashlib
+import json
 import os
+import pickle
+import re
 import tempfile
-from collections.abc import Iterator
+import textwrap
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import torch
+from safetensors import safe_open
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Where the data and the trained weights that come with the package lie."""
@@ -72,3 +80,98 @@ def check_digest(path: str | Path, expected: str) -> None:
         raise ValueError(
             f"{path} is damaged or altered: its SHA-256 begins {found[:12]}, expected {expected[:12]}; {RESTORE}."
         )
+
+
+def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterable = ()) -> object:
+    """What `torch.save` wrote, if it is tensors, numbers, text, lists and dictionaries. Nothing in the file is run.
+
+    Args:
+        path: file that is there.
+        kind: what it should be, such as "whole checkpoint".
+        advice: a sentence that says what to do with one that is not.
+        allowed: classes that may occur too, as `torch.serialization.safe_globals` takes them.
+
+    Raises:
+        ValueError: a damaged file, or one that would run code.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:  # torch reads past a wrong checksum
+                if damaged := archive.testzip():
+                    raise ValueError(f"its part {damaged} does not have its own checksum")
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise almost anything
+        raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}. {advice}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Why a file could not be read, in one line. Where torch would advise to trust a pickle, that it could run code."""
+    found: BaseException | None = error
+    while found:
+        if isinstance(found, pickle.UnpicklingError) or "weights_only" in str(found):
+            named = re.search(r"(?:GLOBAL|global|class|function)\s+`?([\w.]+)", str(found))
+            said = f" ({named[1]})" if named else ""
+            return f"it is damaged, or holds more than weights and settings{said}, which could run code"
+        found = found.__cause__
+    return textwrap.shorten(str(error), 160, placeholder=" ...") or type(error).__name__
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Metadata and tensors (on the CPU) of a safetensors file.
+
+    Raises:
+        ValueError: a file that is damaged or of another format; the caller says which file, and what to do.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dictionary)
+            return file.metadata() or {}, tensors
+    except Exception as error:  # a damaged file can raise almost anything
+        raise ValueError(f"it cannot be read as safetensors: {reason(error)}") from error
+
+
+def content_digest(metadata: Mapping[str, str], keys: Iterable[str], tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over the metadata under `keys` and every tensor's name, shape, type and bytes."""
+    found = hashlib.sha256()
+    for key in keys:
+        found.update(f"{key}={metadata.get(key)};".encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype};".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming the tensor, unless all numbers of all tensors are finite."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+
+
+def parse_json(text: str | bytes) -> object:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: a text that is no JSON; the caller says where it stands, and what to do.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON: {reason(error)}") from error
+
+
+def read_json(path: str | Path, advice: str) -> object:
+    """What a JSON file holds.
+
+    Args:
+        path: file that is there.
+        advice: what to do with a damaged one, such as "remove it".
+
+    Raises:
+        ValueError: a file that is no JSON.
+    """
+    try:
+        return parse_json(Path(path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}); {advice}.") from error

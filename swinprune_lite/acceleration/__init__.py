@@ -1,6 +1,7 @@
 """Past the paper: pruning that a clock can see. Smaller matrices, patterns, a small file, and runtimes."""
 
-from swinprune_lite.acceleration.compacting import compact, group_counts, load_compact, save_compact
+from swinprune_lite.acceleration.compact_files import load_compact, save_compact
+from swinprune_lite.acceleration.compacting import compact, group_counts
 from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
 from swinprune_lite.acceleration.storage import information_bound, load_pruned, save_pruned
 from swinprune_lite.acceleration.structured import structured_masks

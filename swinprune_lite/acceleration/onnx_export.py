@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.inputs import InputSize, noise
+from swinprune_lite.anatomy.inputs import InputSize, check_depends, noise
 from swinprune_lite.files import atomic
 
 TOLERANCE = 1e-4  # of the largest logit
@@ -27,7 +27,8 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1, input_size: 
         input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
 
     Raises:
-        ValueError: a batch below 1, a model in another precision, an input size that has to be given, or a file
+        ValueError: a batch below 1, a model in another precision, an input size that has to be given, a model whose
+            logits are not finite or do not depend on the image (there would be nothing to compare), or a file
             whose logits differ.
     """
     kinds = {(weight.dtype, weight.device.type) for weight in model.parameters() if weight.is_floating_point()}
@@ -40,10 +41,12 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1, input_size: 
     was_training = model.training
     model.eval()
     try:
+        with torch.inference_mode():
+            own, other = model(images), model(-images)
+        check_depends(torch.stack([own, other]), f"The logits of {type(model).__name__}")
+        own = own.numpy()
         with atomic(path) as temporary:
             _write(model, images, temporary)
-            with torch.inference_mode():
-                own = model(images).numpy()
             found = session(temporary).run(["logits"], {"images": images.numpy()})[0]
             difference = np.abs(own - found).max()
             if not difference <= TOLERANCE * np.abs(own).max():

@@ -6,28 +6,36 @@ is: trained weights use a few of float16's exponents only. Bytes that hold sign 
 coded apart from the rest of the mantissa, which is as good as noise. Every stream of bytes gets a Huffman
 code (deflate without matches, which random bits do not have) if that makes it smaller.
 
-The container is safetensors: any reader can list it, and the metadata tell names, shapes and types.
+The container is safetensors: any reader can list it, and the metadata tell names, shapes and types, and a digest
+of all that.
 """
 
 import json
 import math
+import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import atomic
+from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors
 from swinprune_lite.pruning.holding import check_masks
 from swinprune_lite.types import Masks
 
 FORMAT = "swinprune-lite pruned weights, version 1"
 VALUES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
+TYPES = VALUES | {
+    name: getattr(torch, name)
+    for name in ("bool", "uint8", "int8", "int16", "int32", "int64", "complex64", "complex128")
+}
+"""What a state dict may hold beside weights: buffers, which are kept as they are."""
+
+_KEYS = ("format", "tensors", "uncoded")  # of the metadata
 
 
 def save_pruned(
@@ -43,7 +51,8 @@ def save_pruned(
             gives back exactly what the rounding left.
 
     Raises:
-        ValueError: masks that do not fit, an unknown type, or a value that is not finite in it.
+        ValueError: masks that do not fit, an unknown type, a value that is not finite in it, or a buffer of a type
+            that the file cannot hold.
     """
     if dtype not in VALUES:
         raise ValueError(f"dtype must be one of {', '.join(VALUES)}; got {dtype!r}.")
@@ -54,9 +63,15 @@ def save_pruned(
     for name, tensor in model.state_dict().items():
         tensor = tensor.detach().cpu()
         values = tensor.to(VALUES[dtype]) if tensor.is_floating_point() else tensor
-        if tensor.is_floating_point() and not torch.isfinite(values).all():
-            raise ValueError(f"{name} holds a value that is not finite in {dtype}; give a wider dtype.")
-        header[name] = {"shape": list(tensor.shape), "dtype": str(values.dtype).removeprefix("torch.")}
+        stored = str(values.dtype).removeprefix("torch.")
+        if stored not in TYPES:
+            raise ValueError(f"{name} is of {stored}, which the file cannot hold; convert it to one of {[*TYPES]}.")
+        if not torch.isfinite(values).all():
+            advice = (
+                "give a wider dtype" if torch.isfinite(tensor).all() else "mend the model, it holds NaN or infinity"
+            )
+            raise ValueError(f"{name} holds a value that is not finite in {stored}; {advice}.")
+        header[name] = {"shape": list(tensor.shape), "dtype": stored}
         if name in masks:
             mask = masks[name].cpu()
             values = values[mask]
@@ -67,37 +82,37 @@ def save_pruned(
     coded = {key: _shorter(stream) for key, stream in streams.items()}
     tensors = {key: torch.from_numpy(np.frombuffer(code, np.uint8).copy()) for key, (code, _) in coded.items()}
     raw = [key for key, (_, is_coded) in coded.items() if not is_coded]
+    metadata = {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)}
+    metadata["sha256"] = content_digest(metadata, _KEYS, tensors)
     with atomic(path) as temporary:
-        save_file(tensors, temporary, {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)})
+        save_file(tensors, temporary, metadata)
 
 
 def load_pruned(path: str | Path) -> tuple[dict[str, torch.Tensor], Masks]:
     """State dict (in the types it was saved with) and masks of a file written by `save_pruned`.
 
+    Warns:
+        UserWarning: the file has no digest, as earlier ones have none. Its lengths, shapes and types agree, but an
+            altered value would not be noticed.
+
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a file that is damaged or of another format.
+        ValueError: a file that is damaged, altered or of another format, or holds NaN or infinity.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; save pruned weights there with save_pruned.")
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its metadata lack the format {FORMAT!r}")
-            uncoded = set(json.loads(metadata["uncoded"]))
-            streams = {}
-            for key in file.keys():  # noqa: SIM118  (not a dictionary)
-                code = file.get_tensor(key).tobytes()
-                streams[key] = np.frombuffer(code if key in uncoded else zlib.decompress(code), np.uint8)
-        state, masks = {}, {}
-        for name, about in json.loads(metadata["tensors"]).items():
-            state[name], mask = _decode(name, about, streams)
-            if mask is not None:
-                masks[name] = mask
-    except (SafetensorError, ValueError, KeyError, zlib.error, OSError) as error:
-        raise ValueError(f"{path} does not hold pruned weights ({error}); save them anew with save_pruned.") from error
+        metadata, tensors = read_safetensors(path)
+        state, masks = _decoded(metadata, tensors)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{path} does not hold pruned weights ({said}); save them anew with save_pruned.") from error
+    if "sha256" not in metadata:
+        warnings.warn(
+            f"{path} has no digest, so an altered value would not be noticed; save it anew with save_pruned.",
+            stacklevel=2,
+        )
     return state, masks
 
 
@@ -106,11 +121,18 @@ def information_bound(masks: Mapping[str, torch.Tensor], others: int = 0, bits: 
 
     Args:
         masks: each tensor's share p of removed weights counts by itself: H(p) + bits (1 - p) bits a weight.
-        others: how many numbers are stored beside them, whole.
-        bits: of a value.
+        others: how many numbers are stored beside them, whole; 0 or more.
+        bits: of a value; 1 or more.
+
+    Raises:
+        ValueError: a mask that is not bool, or numbers below those.
     """
+    if not others >= 0 or not bits >= 1:
+        raise ValueError(f"others must be 0 or more and bits 1 or more; got {others!r} and {bits!r}.")
     total = float(bits * others)
-    for mask in masks.values():
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool:
+            raise ValueError(f"The mask of {name} must be a bool tensor; got {mask.dtype}.")
         kept = int(mask.sum())
         total += bits * kept
         for count in (kept, mask.numel() - kept):
@@ -126,14 +148,75 @@ def _shorter(stream: np.ndarray) -> tuple[bytes, bool]:
     return (code, True) if len(code) < len(raw) else (raw, False)
 
 
-def _decode(name: str, about: dict, streams: Mapping[str, np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    dtype = getattr(torch, about["dtype"])
-    count = math.prod(about["shape"])
-    planes = [streams[f"{name}.{place}"] for place in range(torch.empty(0, dtype=dtype).element_size())]
-    values = torch.from_numpy(np.stack(planes, 1).reshape(-1)).view(dtype)
-    if f"{name}.mask" not in streams:
-        return values.reshape(about["shape"]), None
-    mask = torch.from_numpy(np.unpackbits(streams[f"{name}.mask"], count=count).astype(bool))
-    whole = torch.zeros(count, dtype=dtype)
-    whole[mask] = values
-    return whole.reshape(about["shape"]), mask.reshape(about["shape"])
+def _decoded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], Masks]:
+    """State dict and masks of the file's content; ValueError unless all of it agrees."""
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"its metadata lack the format {FORMAT!r}")
+    if metadata.keys() - {"sha256"} != set(_KEYS):
+        raise ValueError(f"its metadata must have the keys {', '.join(_KEYS)} and sha256; they have {[*metadata]}")
+    if metadata.get("sha256", digest := content_digest(metadata, _KEYS, tensors)) != digest:
+        raise ValueError("it was altered after it was saved: its content does not match its own SHA-256")
+    header, uncoded = parse_json(metadata["tensors"]), parse_json(metadata["uncoded"])
+    if not isinstance(header, dict) or not isinstance(uncoded, list) or not set(map(str, uncoded)) <= tensors.keys():
+        raise ValueError("its metadata do not list its tensors")
+    streams = _Streams(tensors, set(map(str, uncoded)))
+    state, masks = {}, {}
+    for name, about in header.items():
+        shape, dtype = _described(name, about)
+        count = kept = math.prod(shape)
+        if f"{name}.mask" in tensors:
+            bits = np.unpackbits(streams.take(f"{name}.mask", -(-count // 8)))
+            if bits[count:].any():
+                raise ValueError(f"the mask of {name} marks more weights than its shape {tuple(shape)} has")
+            mask = torch.from_numpy(bits[:count].astype(bool))
+            masks[name], kept = mask.reshape(shape), int(mask.sum())
+        planes = [streams.take(f"{name}.{place}", kept) for place in range(dtype.itemsize)]
+        raw = np.stack(planes, 1).reshape(-1)
+        if dtype == torch.bool and raw.max(initial=0) > 1:
+            raise ValueError(f"{name} holds a byte that is neither true nor false")
+        values = torch.from_numpy(raw).view(dtype)
+        if name in masks:
+            values = torch.zeros(shape, dtype=dtype).masked_scatter_(masks[name], values)
+        state[name] = values.reshape(shape)
+    if streams.left:
+        raise ValueError(f"it holds also {', '.join(sorted(streams.left)[:3])}, which its metadata do not list")
+    check_finite(state)
+    return state, masks
+
+
+def _described(name: str, about: object) -> tuple[list[int], torch.dtype]:
+    """Shape and type of a tensor, as the header has them."""
+    about = about if isinstance(about, dict) else {}
+    shape, dtype = about.get("shape"), about.get("dtype")
+    if not isinstance(shape, list) or not all(type(side) is int and side >= 0 for side in shape):
+        raise ValueError(f"{name} must have a shape of whole numbers; it has {shape!r}")
+    if math.prod(shape) >= 2**48:
+        raise ValueError(f"{name} has a shape of {tuple(shape)}, more numbers than any machine holds")
+    if not isinstance(dtype, str) or dtype not in TYPES:
+        raise ValueError(f"{name} is of type {dtype!r}; known are {', '.join(TYPES)}")
+    return shape, TYPES[dtype]
+
+
+class _Streams:
+    """The file's streams of bytes; `left` are those that were not taken yet."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], uncoded: set[str]) -> None:
+        self.tensors, self.uncoded, self.left = tensors, uncoded, set(tensors)
+
+    def take(self, key: str, length: int) -> np.ndarray:
+        """The stream, decoded: uint8 (length,)."""
+        code = self.tensors.get(key)
+        if code is None or code.dtype != torch.uint8 or code.dim() != 1:
+            raise ValueError(f"it has no stream of bytes {key}")
+        self.left.discard(key)
+        raw, whole = code.numpy().tobytes(), True
+        if key not in self.uncoded:
+            decoder = zlib.decompressobj()
+            try:
+                raw = decoder.decompress(raw, length + 1)  # no more memory than the shape needs
+            except zlib.error as error:
+                raise ValueError(f"{key} cannot be decoded: {error}") from error
+            whole = decoder.eof and not decoder.unused_data
+        if len(raw) != length or not whole:
+            raise ValueError(f"{key} must hold {length} bytes, by its shape and mask, and does not")
+        return np.frombuffer(raw, np.uint8)

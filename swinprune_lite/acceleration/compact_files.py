@@ -1,0 +1,214 @@
+"""Files of compact models, which say themselves how to build them, and are checked before they are believed."""
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from swinprune_lite.acceleration.compacting import group_counts, narrow
+from swinprune_lite.anatomy.inputs import check_depends, image_shape, noise
+from swinprune_lite.anatomy.parts import parts
+from swinprune_lite.files import (
+    atomic,
+    check_finite,
+    content_digest,
+    parse_json,
+    read_safetensors,
+    reason,
+)
+from swinprune_lite.models.lite import LITE_MODELS, create_lite
+from swinprune_lite.pruning.importance import check_loaded
+
+FORMAT = "swinprune-lite compact model, version 1"
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+TOLERANCE = 1e-3  # of the largest output, between devices; in half precision some units of its last digit
+LARGEST = 2**32  # bytes that a model may take beside its stored tensors: masks of windows grow with the image
+
+_KEYS = ("format", "architecture", "arguments", "groups")  # of the metadata, beside the digest
+_LOADING = ("pretrained", "checkpoint_path", "cache_dir")  # with such arguments timm would load other weights
+
+
+def save_compact(
+    model: nn.Module, path: str | Path, architecture: str | None = None, arguments: Mapping | None = None
+) -> None:
+    """Write a compact model to one safetensors file that says itself how to build it.
+
+    The file is read back and must give the same logits before it takes its name.
+
+    Args:
+        model: of `compact`.
+        path: file to write.
+        architecture: timm's name, or a lite model's; None: what the model says of itself.
+        arguments: of `timm.create_model`, beyond classes, channels and image size, which the model tells.
+
+    Raises:
+        ValueError: no architecture, one that with these arguments does not give this model, weights on the meta
+            device or not finite, or a model whose outputs do not depend on the image.
+    """
+    for name, parameter in model.named_parameters():
+        check_loaded(name, parameter)
+    architecture = architecture or (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
+    if not architecture:
+        raise ValueError(f"{type(model).__name__} does not say its architecture; give timm's name, or a lite model's.")
+    arguments = {} if architecture in LITE_MODELS else _own_arguments(model) | dict(arguments or {})
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    try:
+        _own_type(tensors)
+        check_finite(tensors)
+    except ValueError as error:
+        raise ValueError(f"{type(model).__name__} cannot be saved: {error}. Nothing was saved.") from error
+    metadata = {
+        "format": FORMAT,
+        "architecture": architecture,
+        "arguments": json.dumps(arguments),
+        "groups": json.dumps(group_counts(model)),
+    }
+    metadata["sha256"] = content_digest(metadata, _KEYS, tensors)
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata)
+        try:
+            loaded = load_compact(temporary)
+        except ValueError as error:
+            raise ValueError(f"The model cannot be saved: {error.__cause__}. Nothing was saved.") from error
+        _check_same(model, loaded, architecture, arguments)
+
+
+def load_compact(path: str | Path) -> nn.Module:
+    """The model of a file written by `save_compact`, in its own precision and evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a file that is damaged, altered, no compact model, or one that holds NaN or infinity.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; save a compact model there with save_compact.")
+    try:
+        metadata, tensors = read_safetensors(path)
+        return _loaded(metadata, tensors)
+    except ValueError as error:
+        raise ValueError(f"{path} is no compact model: {error}. Save it anew with save_compact.") from error
+
+
+def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The model of a file's content; ValueError unless all of it agrees, which is looked at before memory is taken."""
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f"its metadata lack the format {FORMAT!r}")
+    if metadata.get("sha256") != content_digest(metadata, _KEYS, tensors):
+        raise ValueError(
+            "it was altered after it was saved: names, shapes, numbers or configuration do not match its own SHA-256"
+        )
+    if missing := set(_KEYS) - metadata.keys():
+        raise ValueError(f"its metadata lack {', '.join(sorted(missing))}")
+    dtype = _own_type(tensors)
+    architecture = metadata["architecture"]
+    arguments, groups = (parse_json(metadata[key]) for key in ("arguments", "groups"))
+    _check_arguments(architecture, arguments, len(tensors))
+    shaped = _built(architecture, arguments, groups, "meta")
+    wanted = shaped.state_dict()
+    if differing := sorted(wanted.keys() ^ tensors.keys()):
+        raise ValueError(f"{architecture} as built here and the file do not both have {', '.join(differing[:3])}")
+    for name, tensor in tensors.items():
+        if wanted[name].shape != tensor.shape or wanted[name].is_floating_point() != tensor.is_floating_point():
+            raise ValueError(
+                f"{name} is {tuple(tensor.shape)} of {tensor.dtype}; {architecture} as built here needs "
+                f"{tuple(wanted[name].shape)} of {wanted[name].dtype}"
+            )
+    beside = sum(buffer.numel() * buffer.element_size() for buffer in shaped.buffers())
+    if beside > LARGEST:
+        raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB beside its weights")
+    check_finite(tensors)
+    model = _built(architecture, arguments, groups, "cpu").to(dtype)
+    model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
+    return model.eval()
+
+
+def _own_arguments(model: nn.Module) -> dict:
+    """What `timm.create_model` must be told so that classes, channels and image size are the model's own."""
+    if not isinstance(getattr(model, "num_classes", None), int):
+        raise ValueError(
+            f"{type(model).__name__} is no model as timm builds it, so a file could not build it again; save the timm "
+            "model inside it."
+        )
+    channels, *sides = image_shape(model)
+    own = {"num_classes": model.num_classes, "in_chans": channels}
+    return own | ({"img_size": sides} if getattr(getattr(model, "patch_embed", None), "img_size", None) else {})
+
+
+def _own_type(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
+    """The floating type of the tensors, the first one's where they differ."""
+    found = {str(tensor.dtype): tensor.dtype for tensor in tensors.values() if not _is_whole(tensor)}
+    if not found or not set(found.values()) <= set(TYPES):
+        raise ValueError(f"its weights must be of the types {', '.join(map(str, TYPES))}; they are of {[*found]}")
+    return next(iter(found.values()))
+
+
+def _is_whole(tensor: torch.Tensor) -> bool:
+    return tensor.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def _check_arguments(architecture: str, arguments: object, tensors: int) -> None:
+    """Raise ValueError unless these are arguments to build an architecture with, of no more layers than tensors."""
+    if not isinstance(arguments, dict):
+        raise ValueError(f"the arguments of {architecture} must be a JSON object; they are {arguments!r}")
+    if architecture in LITE_MODELS:
+        if arguments:
+            raise ValueError(f"{architecture} takes no arguments; the file has {arguments}")
+        return
+    if not timm.is_model(architecture):
+        raise ValueError(f"timm has no model {architecture!r}; this version of timm cannot build it")
+    if loading := [name for name in arguments if name.startswith(_LOADING)]:
+        raise ValueError(f"with {', '.join(loading)} timm would load other weights than the file's")
+    for name, value in arguments.items():
+        counts = value if isinstance(value, list) else [value]
+        if ("depth" in name or "layers" in name) and sum(c for c in counts if isinstance(c, (int, float))) > tensors:
+            raise ValueError(f"{name} is {value}, more layers than the file has tensors")
+
+
+def _built(architecture: str, arguments: Mapping, groups: object, device: str) -> nn.Module:
+    """The architecture with so many groups in each of its parts, its weights random, or on the meta device absent."""
+    try:
+        with torch.device(device):  # whatever the default is
+            create = create_lite if architecture in LITE_MODELS else timm.create_model
+            model = create(architecture, **arguments)
+    except Exception as error:  # arguments of another architecture can raise almost anything
+        raise ValueError(f"{architecture} cannot be built with {arguments}: {reason(error)}") from error
+    found = parts(model)
+    if not isinstance(groups, dict):
+        raise ValueError(f"its groups must be a JSON object; they are {groups!r}")
+    if differing := sorted(groups.keys() ^ {part.path for part in found}):
+        raise ValueError(f"{architecture} as built here and its groups do not both have {', '.join(differing[:3])}")
+    for part in found:
+        count = groups[part.path]
+        if type(count) is not int or not 1 <= count <= part.count:
+            raise ValueError(f"{part.path} has 1 to {part.count} {part.kind}; the file says {count!r}")
+        narrow(model, part, torch.arange(part.count, device="cpu") < count)
+    return model
+
+
+@torch.inference_mode()
+def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
+    """Raise ValueError unless both give the same features and logits for two images of noise.
+
+    Features are what the head reads: a head of zeros gives the same logits whatever stands before it.
+    """
+    own = _outputs(copy.deepcopy(model).cpu().eval())
+    check_depends(own[0], f"The features of {architecture}")
+    tolerance = max(TOLERANCE, 8 * torch.finfo(own[0].dtype).eps)
+    for mine, again in zip(own, _outputs(loaded)):
+        if mine.shape != again.shape or not (mine - again).abs().max() <= tolerance * mine.abs().max():
+            raise ValueError(
+                f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
+                "arguments that it was made with. Nothing was saved."
+            )
+
+
+def _outputs(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
+    """Features and logits for two images of noise."""
+    images = noise(model, 2)
+    return model.forward_features(images).cpu().float(), model(images).cpu().float()
