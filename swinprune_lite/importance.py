@@ -4,6 +4,9 @@
 
 The largest weight scores 1. Within a layer the order is that of magnitude; across layers scores are
 comparable, since each is relative to its own layer. It is the LAMP score (Lee et al., ICLR 2021).
+
+`relative_energy` is its one definition. `importance` applies it to a whole layer; `make_masks` takes it as the
+criterion of "dimap" and "lamp", and `selection` calls it for those weights whose place is not known without it.
 """
 
 import torch
@@ -21,7 +24,7 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
         that are zero, and so 0 everywhere in a layer of zeros.
 
     Raises:
-        ValueError: an empty tensor, a type that is not floating, NaN or infinity.
+        ValueError: an empty tensor, a type that is not floating, the meta device, NaN or infinity.
     """
     check_weight("weight", weight)
     magnitude = weight.detach().flatten().to(torch.float64).abs()
@@ -36,13 +39,24 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
 
 
 def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """The share of `energy`, that of all weights at least as large, that each squared weight carries; 0 for 0."""
+    """Equation 10: Imp(w_j) = w_j^2 / sum_{i <= j} w_i^2.
+
+    Args:
+        square: w_j^2, float64 of any shape, finite and not negative.
+        energy: sum of the squares of the layer's weights at least as large as w_j, itself included; of
+            that shape.
+
+    Returns:
+        float64 tensor of that shape, values in [0, 1]; 0 where the square is 0.
+    """
     return square / energy.masked_fill(square == 0, 1)
 
 
 def check_weight(name: str, weight: torch.Tensor) -> None:
-    """Raise ValueError, naming the weight, unless it is a non-empty floating tensor of finite numbers."""
+    """Raise ValueError, naming the weight, unless it is a non-empty floating tensor that holds finite numbers."""
     if weight.numel() == 0 or not weight.is_floating_point():
         raise ValueError(f"{name} must be a non-empty floating tensor; got {tuple(weight.shape)} of {weight.dtype}.")
+    if weight.is_meta:
+        raise ValueError(f"{name} is on the meta device and so has no values; load the weights first.")
     if not torch.isfinite(weight).all():
         raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")

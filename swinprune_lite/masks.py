@@ -1,58 +1,30 @@
-"""Masks: which weights stay.
-
-A method is a criterion (score of a weight), a grouping (which weights compete) and a budget (how many
-of a group go). DIMAP is one combination, LAMP another.
-"""
+"""Masks: which weights stay, by one of the `METHODS`."""
 
 import math
 import warnings
-from collections.abc import Callable
 
 import torch
 from torch import nn
 
-from swinprune_lite.budgets import Budget, erdos_renyi_kernel, same_share, uniform_plus
-from swinprune_lite.importance import relative_energy
+from swinprune_lite.criteria import magnitude, relative_energy, statistic
+from swinprune_lite.groupings import by_layer, by_module, whole_model
+from swinprune_lite.methods import METHODS, Method
 from swinprune_lite.modules import PRUNED_MODULES, modules, prunable
-from swinprune_lite.selection import Criterion, select
+from swinprune_lite.selection import select
+
+__all__ = [
+    "METHODS",
+    "Masks",
+    "Method",
+    "by_layer",
+    "by_module",
+    "magnitude",
+    "make_masks",
+    "relative_energy",
+    "whole_model",
+]
 
 Masks = dict[str, torch.Tensor]
-Grouping = Callable[[nn.Module], list[list[str]]]
-
-
-# Criteria: the score of a weight, from its square and the energy of its layer's weights at least as large.
-def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """The square itself: it orders as the magnitude does."""
-    return square
-
-
-# Groupings: lists of the weights that compete with each other.
-def by_module(model: nn.Module) -> list[list[str]]:
-    """QKV-M, PRJ-M and MLP-M apart, each over all stages."""
-    groups = modules(model)
-    return [groups[module] for module in PRUNED_MODULES if groups[module]]
-
-
-def whole_model(model: nn.Module) -> list[list[str]]:
-    """All prunable weights together: the paper's "model as module"."""
-    return [prunable(model)]
-
-
-def by_layer(model: nn.Module) -> list[list[str]]:
-    """Each layer alone."""
-    return [[name] for name in prunable(model)]
-
-
-METHODS: dict[str, tuple[Criterion, Grouping, Budget]] = {
-    "dimap": (relative_energy, by_module, same_share),
-    "lamp": (relative_energy, whole_model, same_share),
-    "uniform": (magnitude, by_layer, same_share),
-    "global": (magnitude, whole_model, same_share),
-    "module-magnitude": (magnitude, by_module, same_share),
-    "random": (magnitude, by_layer, same_share),  # of random numbers in place of the weights
-    "erk": (magnitude, by_layer, erdos_renyi_kernel),
-    "uniform+": (magnitude, by_layer, uniform_plus),
-}
 
 
 def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int = 0) -> Masks:
@@ -97,13 +69,11 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
         )
     criterion, grouping, budget = METHODS[method]
     parameters = dict(model.named_parameters())
-    generator = torch.Generator().manual_seed(seed)
+    scored, generator = statistic(criterion), torch.Generator().manual_seed(seed)
     masks = {}
     competing = grouping(model)
     removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
     for group, remove in zip(competing, removals):
-        layers = {name: parameters[name] for name in group}
-        if method == "random":
-            layers = {name: torch.rand(weight.shape, generator=generator) for name, weight in layers.items()}
+        layers = {name: scored(name, parameters[name], generator) for name in group}
         masks |= select(layers, remove, criterion)
     return {name: masks[name].to(parameters[name].device) for name in prunable(model)}
