@@ -28,9 +28,8 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
     """
     check_weight("weight", weight)
     magnitude = weight.detach().flatten().to(torch.float64).abs()
-    largest = magnitude.max()
-    if largest > 0:  # a power of two loses no digit, and keeps squares of float64 weights in range
-        magnitude = torch.ldexp(magnitude, -torch.frexp(largest).exponent)
+    # times a power of two, which loses no digit: the squares of float64 weights stay in range
+    magnitude = torch.ldexp(magnitude, -torch.frexp(magnitude.max()).exponent)
     ordered, positions = magnitude.sort(descending=True, stable=True)
     square = ordered.square()
     scores = torch.empty_like(square)

@@ -70,7 +70,7 @@ class Magnitudes:
             bool tensor (n,), int64 array and the sum of squares in float64.
         """
         above = torch.empty(len(self), dtype=torch.bool, device="cpu")
-        positions, energy = [], 0.0
+        positions, energy = [np.empty(0, np.intp)], 0.0
         for start, bits in self._pieces():
             larger = np.greater(bits, ((last + 1) << self._below) - 1, out=above.numpy()[start : start + len(bits)])
             positions.append(np.flatnonzero((bits >= first << self._below) ^ larger) + start)
