@@ -7,7 +7,8 @@ from swinprune_lite.models.lite import LITE_MODELS, create_lite, lite_card, lite
 from swinprune_lite.pruning.cost import Cost, cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.importance import importance
-from swinprune_lite.pruning.masks import METHODS, make_masks
+from swinprune_lite.pruning.masks import make_masks
+from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.training.evaluate import Accuracy, evaluate
 
 __version__ = "0.1.0"

@@ -16,10 +16,13 @@ InputSize = int | tuple[int, int] | tuple[int, int, int]
 
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Score of a weight from its square and the energy (sum of squares) of its layer's weights at least as
-large, itself included. It must grow with the first and not grow with the second."""
+large, itself included: float64 (n,) each. It must grow with the first and not grow with the second."""
+
+Statistic = Callable[[str, torch.Tensor, torch.Generator], torch.Tensor]
+"""From a weight's name, the weight and a generator to the numbers, of the weight's shape, that are scored for it."""
 
 Grouping = Callable[[nn.Module], list[list[str]]]
-"""From a model to groups of parameter names: the weights of a group compete with each other."""
+"""From a model to its prunable weights' names, each in exactly one list: those of a list compete."""
 
 Budget = Callable[[Sequence[Sequence[torch.Size]], float], list[int]]
 """From the shapes of each group's weights and the ratio to the number of weights that each group loses."""

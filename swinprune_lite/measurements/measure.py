@@ -12,7 +12,8 @@ from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
-from swinprune_lite.pruning.masks import METHODS, digest, make_masks
+from swinprune_lite.pruning.masks import digest, make_masks
+from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.training.distillation import Taught
 from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune

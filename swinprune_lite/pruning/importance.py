@@ -4,6 +4,9 @@
 
 The largest weight scores 1. Within a layer the order is that of magnitude; across layers scores are
 comparable, since each is relative to its own layer. It is the LAMP score (Lee et al., ICLR 2021).
+
+`relative_energy` is its one definition. `importance` applies it to a whole layer; `make_masks` takes it as the
+criterion of "dimap" and "lamp", and `selection` calls it for those weights whose place is not known without it.
 """
 
 import torch
@@ -25,9 +28,8 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
     """
     check_weight("weight", weight)
     magnitude = weight.detach().flatten().to(torch.float64).abs()
-    largest = magnitude.max()
-    if largest > 0:  # a power of two loses no digit, and keeps squares of float64 weights in range
-        magnitude = torch.ldexp(magnitude, -torch.frexp(largest).exponent)
+    # times a power of two, which loses no digit: the squares of float64 weights stay in range
+    magnitude = torch.ldexp(magnitude, -torch.frexp(magnitude.max()).exponent)
     ordered, positions = magnitude.sort(descending=True, stable=True)
     square = ordered.square()
     scores = torch.empty_like(square)
@@ -36,7 +38,16 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
 
 
 def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """The share of `energy`, that of all weights at least as large, that each squared weight carries; 0 for 0."""
+    """Equation 10: Imp(w_j) = w_j^2 / sum_{i <= j} w_i^2.
+
+    Args:
+        square: w_j^2, float64 of any shape, finite and not negative.
+        energy: sum of the squares of the layer's weights at least as large as w_j, itself included; of
+            that shape.
+
+    Returns:
+        float64 tensor of that shape, values in [0, 1]; 0 where the square is 0.
+    """
     return square / energy.masked_fill(square == 0, 1)
 
 

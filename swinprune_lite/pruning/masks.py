@@ -1,59 +1,20 @@
-"""Masks: which weights stay.
-
-A method is a criterion (score of a weight), a grouping (which weights compete) and a budget (how many
-of a group go). DIMAP is one combination, LAMP another.
-"""
+"""Masks: which weights stay, by one of the `METHODS`. No image is used."""
 
 import hashlib
 import math
 import warnings
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable, unpruned_layers
-from swinprune_lite.pruning.budgets import erdos_renyi_kernel, same_share, uniform_plus
-from swinprune_lite.pruning.importance import check_type, relative_energy
+from swinprune_lite.pruning.criteria import statistic
+from swinprune_lite.pruning.importance import check_type
+from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.pruning.selection import select
-from swinprune_lite.types import Budget, Criterion, Grouping, Masks
-
-
-# Criteria: the score of a weight, from its square and the energy of its layer's weights at least as large.
-def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """The square itself: it orders as the magnitude does."""
-    return square
-
-
-# Groupings: lists of the weights that compete with each other.
-def by_module(model: nn.Module) -> list[list[str]]:
-    """QKV-M, PRJ-M and MLP-M apart, each over all stages."""
-    groups = modules(model)
-    return [groups[module] for module in PRUNED_MODULES if groups[module]]
-
-
-def whole_model(model: nn.Module) -> list[list[str]]:
-    """All prunable weights together: the paper's "model as module"."""
-    return [prunable(model)]
-
-
-def by_layer(model: nn.Module) -> list[list[str]]:
-    """Each layer alone."""
-    return [[name] for name in prunable(model)]
-
-
-METHODS: dict[str, tuple[Criterion, Grouping, Budget]] = {
-    "dimap": (relative_energy, by_module, same_share),
-    "lamp": (relative_energy, whole_model, same_share),
-    "uniform": (magnitude, by_layer, same_share),
-    "global": (magnitude, whole_model, same_share),
-    "module-magnitude": (magnitude, by_module, same_share),
-    "random": (magnitude, by_layer, same_share),  # of random numbers in place of the weights
-    "erk": (magnitude, by_layer, erdos_renyi_kernel),
-    "uniform+": (magnitude, by_layer, uniform_plus),
-}
+from swinprune_lite.types import Masks
 
 
 def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int = 0) -> Masks:
@@ -89,16 +50,12 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
         check_type(name, parameters[name])
     tell_of_unpruned(model, names)
     criterion, grouping, budget = METHODS[method]
-    generator = torch.Generator("cpu").manual_seed(seed)
+    scored, generator = statistic(criterion), torch.Generator("cpu").manual_seed(seed)
     masks = {}
     competing = grouping(model)
     removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
     for group, remove in zip(competing, removals):
-        layers = {name: parameters[name] for name in group}
-        if method == "random":
-            draw = partial(torch.rand, generator=generator, dtype=torch.float32, device="cpu")
-            layers = {name: draw(weight.shape) for name, weight in layers.items()}
-        masks |= select(layers, remove, criterion)
+        masks |= select({name: scored(name, parameters[name], generator) for name in group}, remove, criterion)
     return {name: masks[name].to(parameters[name].device) for name in names}
 
 

@@ -23,7 +23,7 @@ from swinprune_lite.acceleration import (
     two_four_masks,
 )
 from swinprune_lite.acceleration.onnx_export import export_onnx
-from swinprune_lite.pruning.masks import by_module
+from swinprune_lite.pruning.groupings import by_module
 
 
 @pytest.fixture(scope="module")

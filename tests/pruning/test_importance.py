@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import swinprune_lite as sp
+from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.pruning.methods import METHODS
 
 VALUES = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 0.5]), st.floats(-4, 4, width=16))
 WEIGHTS = hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6), elements=VALUES)
@@ -57,6 +59,19 @@ def test_edges():
     assert sp.importance(torch.tensor([1e-200, 2e-200], dtype=torch.float64)).tolist() == pytest.approx([0.2, 1.0])
 
 
+@pytest.mark.parametrize("scale", [2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**600, 2.0**1020])
+def test_no_scale_of_float64_changes_a_score(scale):
+    weight = torch.tensor([3.0, -1.0, 0.0, 5.0, 15.0, 5.0], dtype=torch.float64)
+    assert torch.equal(sp.importance(weight * scale), sp.importance(weight))
+    assert sp.importance(torch.full((4,), 2.0**1023, dtype=torch.float64)).tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
+
+
+def test_relative_energy_is_equation_10():
+    square, energy = torch.tensor([0.0, 0.0, 1.0, 4.0]), torch.tensor([0.0, 2.0, 5.0, 4.0])
+    assert torch.equal(relative_energy(square, energy), torch.tensor([0, 0, 1 / 5, 1]))
+    assert METHODS["dimap"].criterion is METHODS["lamp"].criterion is relative_energy
+
+
 @pytest.mark.parametrize(
     ("weight", "words"),
     [
@@ -64,6 +79,7 @@ def test_edges():
         (torch.tensor([1.0, float("inf")]), "NaN or infinity"),
         (torch.empty(0), "non-empty floating"),
         (torch.ones(2, dtype=torch.int64), "non-empty floating"),
+        (torch.ones(2, device="meta"), "on the meta device"),
     ],
 )
 def test_bad_input(weight, words):

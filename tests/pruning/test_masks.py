@@ -13,8 +13,10 @@ from torch.nn.utils import prune
 import swinprune_lite as sp
 from swinprune_lite.pruning import selection
 from swinprune_lite.pruning.budgets import same_share
+from swinprune_lite.pruning.criteria import magnitude, of, random
+from swinprune_lite.pruning.groupings import by_layer, by_module, whole_model
 from swinprune_lite.pruning.importance import relative_energy
-from swinprune_lite.pruning.masks import METHODS, by_layer, by_module, magnitude, whole_model
+from swinprune_lite.pruning.methods import METHODS
 
 
 def reference_masks(model, ratio, score, groups):
@@ -115,6 +117,97 @@ def test_bounds_lose_nothing_on_large_groups(dtype, criterion):
         assert torch.equal(scores[kept].sort(descending=True).values, scores[expected])
 
 
+@pytest.mark.parametrize("criterion", [relative_energy, magnitude])
+def test_bounds_leave_few_weights_to_be_scored(criterion):
+    layers = {str(i): torch.randn(150, 400) * 4.0**-i for i in range(4)}
+    scored = []
+    _exact = selection._exact_scores
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "_exact_scores", lambda *a: scored.append(len(a[1])) or _exact(*a))
+        selection.select(layers, 100_000, criterion)
+    assert 0 < sum(scored) < 0.03 * 240_000
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    hnp.arrays(np.float64, st.integers(1, 30), elements=st.integers(-4, 4)),
+    hnp.arrays(np.float64, st.integers(1, 30), elements=st.integers(-4, 4)),
+    st.sampled_from([2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**-300, 2.0**600, 2.0**1020]),
+    st.floats(0, 1),
+)
+def test_no_scale_of_float64_changes_a_mask(one, other, scale, share):
+    layers = {"one": torch.from_numpy(one), "other": torch.from_numpy(other)}
+    remove = round(share * (len(one) + len(other)))
+    scaled = {name: weight * scale for name, weight in layers.items()}
+    for criterion in (relative_energy, magnitude):
+        assert same(selection.select(scaled, remove, criterion), selection.select(layers, remove, criterion))
+
+
+@pytest.mark.parametrize("shape", [(40,), (300, 301)])
+def test_layers_of_different_types_compete_and_any_layout_is_read(shape):
+    types = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    layers = {str(dtype): torch.randn(shape).to(dtype).t() for dtype in types}
+    layers["empty"] = torch.empty(0, 3)
+    wide = {name: weight.double().contiguous() for name, weight in layers.items()}
+    for remove in (0, 7, sum(map(torch.numel, layers.values())) // 2):
+        masks = selection.select(layers, remove, relative_energy)
+        assert same(masks, selection.select(wide, remove, relative_energy))
+        assert all(masks[name].shape == weight.shape for name, weight in layers.items())
+
+
+def test_a_layer_larger_than_a_chunk_equals_the_textbook_way():
+    layers = {"large": torch.randn(500, 701), "small": torch.randn(10, 30)}  # no multiple of a chunk
+    scores = torch.cat([sp.importance(weight).flatten() for weight in layers.values()])
+    kept = torch.cat([mask.flatten() for mask in selection.select(layers, 123_456, relative_energy).values()])
+    expected = scores.argsort(descending=True, stable=True)[: len(scores) - 123_456]
+    assert torch.equal(kept.nonzero().squeeze(1), expected.sort().values)
+
+
+def test_no_thread_is_started_and_none_is_taken_away(small_swin):
+    """Masks do not depend on the number of threads, and leave it as it is; torch works on small parts only."""
+    sizes, before = [], torch.get_num_threads()
+
+    def noted(square, energy):
+        sizes.append(len(square))
+        return relative_energy(square, energy)
+
+    layers = {"0": torch.randn(60_000), "1": torch.randn(400, 600).round(decimals=1)}
+    masks = selection.select(layers, 100_000, noted)
+    assert max(sizes) <= 2**14  # of 2**15 torch would start threads
+    torch.set_num_threads(2)
+    try:
+        assert same(selection.select(layers, 100_000, noted), masks)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_random_is_magnitude_of_random_numbers(small_swin):
+    generator = torch.Generator().manual_seed(3)
+    numbers = {
+        name: torch.rand(small_swin.get_parameter(name).shape, generator=generator) for name in sp.prunable(small_swin)
+    }
+    masks = sp.make_masks(small_swin, 0.3, "random", 3)
+    for name, weight in numbers.items():
+        assert torch.equal(masks[name], selection.select({name: weight}, round(0.3 * weight.numel()), magnitude)[name])
+    assert METHODS["random"].criterion is random
+
+
+def test_a_method_of_ones_own_may_score_a_statistic(small_swin, monkeypatch):
+    norms = {name: torch.rand(small_swin.get_parameter(name).shape[1]) for name in sp.prunable(small_swin)}
+
+    @of(lambda name, weight, generator: weight * norms[name])
+    def weighted(square, energy):
+        return square
+
+    monkeypatch.setitem(METHODS, "weighted", (weighted, by_layer, same_share))  # a plain tuple does
+    masks = sp.make_masks(small_swin, 0.4, "weighted")
+    for name, norm in norms.items():
+        score = (small_swin.get_parameter(name).detach() * norm).abs().flatten()
+        kept = score.argsort(descending=True, stable=True)[: len(score) - round(0.4 * len(score))]
+        assert torch.equal(masks[name].flatten().nonzero().squeeze(1), kept.sort().values)
+
+
 def test_the_ratio_is_met_exactly_in_every_group(small_swin):
     sizes = {name: small_swin.get_parameter(name).numel() for name in sp.prunable(small_swin)}
     for grouping, method in ((by_module, "dimap"), (whole_model, "lamp"), (by_layer, "uniform"), (by_layer, "random")):
@@ -148,3 +241,11 @@ def test_bad_method_model_and_weights(small_swin):
         for ratio in (0, 0.5):
             with pytest.raises(ValueError, match=r"layers\.1\.blocks\.0\.mlp\.fc1\.weight holds NaN or infinity"):
                 sp.make_masks(model, ratio)
+    for weight, words in (
+        (torch.ones(2, device="meta"), "layer is on the meta device"),
+        (torch.ones(2, dtype=torch.float8_e4m3fn), "layer is torch.float8_e4m3fn; masks are made from float16"),
+        (torch.ones(2, dtype=torch.int32), "layer is torch.int32; masks are made from float16"),
+    ):
+        for remove in (0, 1):
+            with pytest.raises(ValueError, match=words):
+                selection.select({"layer": weight}, remove, magnitude)
