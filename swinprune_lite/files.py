@@ -82,7 +82,7 @@ def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterabl
     Args:
         path: file that is there.
         kind: what it should be, such as "whole checkpoint".
-        advice: a sentence that says what to do with one that is not.
+        advice: what to do with one that is not, the end of a sentence, such as "download it again.".
         allowed: classes that may occur too, as `torch.serialization.safe_globals` takes them.
 
     Raises:
@@ -96,7 +96,7 @@ def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterabl
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise almost anything
-        raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}. {advice}") from error
+        raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}; {advice}") from error
 
 
 def reason(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.groups import HEADS, Part, parts
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
-from swinprune_lite.acceleration.noise import check_depends, noise
+from swinprune_lite.acceleration.noise import check_depends, image_shape, noise
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors, reason
 from swinprune_lite.holding import check_masks, remove_masks
 from swinprune_lite.lite import LITE_MODELS, create_lite
@@ -21,7 +22,7 @@ from swinprune_lite.lite import LITE_MODELS, create_lite
 FORMAT = "swinprune-lite compact model, version 1"
 TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TOLERANCE = 1e-3  # of the largest output, between devices; in half precision some units of its last digit
-LARGEST = 2**32  # bytes that a model may take beside its stored tensors: masks of windows grow with the image
+LARGEST = 2**32  # bytes that an image and what grows with it, the masks of windows, may take
 
 _KEYS = ("format", "architecture", "arguments", "groups")  # of the metadata, beside the digest
 _LOADING = ("pretrained", "checkpoint_path", "cache_dir")  # with such arguments timm would load other weights
@@ -148,8 +149,9 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
                 f"{tuple(wanted[name].shape)} of {wanted[name].dtype}"
             )
     beside = sum(buffer.numel() * buffer.element_size() for buffer in shaped.buffers())
+    beside += math.prod(image_shape(shaped)) * dtype.itemsize
     if beside > LARGEST:
-        raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB beside its weights")
+        raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB for one image")
     check_finite(tensors)
     model = _built(architecture, arguments, groups, "cpu").to(dtype)
     model.load_state_dict(tensors)
@@ -199,12 +201,8 @@ def _cut(module: nn.Module, leaf: str, lines: torch.Tensor, dim: int = 0) -> Non
 
 def _own_arguments(model: nn.Module) -> dict:
     """What `timm.create_model` must be told so that classes, channels and image size are the model's own."""
-    patches = model.patch_embed
-    return {
-        "num_classes": model.num_classes,
-        "in_chans": patches.proj.in_channels,
-        "img_size": list(patches.img_size),
-    }
+    channels, *sides = image_shape(model)
+    return {"num_classes": model.num_classes, "in_chans": channels, "img_size": sides}
 
 
 def _own_type(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:

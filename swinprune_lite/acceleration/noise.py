@@ -11,9 +11,24 @@ def noise(model: nn.Module, batch: int = 1) -> torch.Tensor:
 
     They are of the type and on the device of its weights.
     """
-    patches = model.patch_embed
-    shape = (batch, patches.proj.in_channels, *patches.img_size)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(patches.proj.weight)
+    shape = (batch, *image_shape(model))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(model.patch_embed.proj.weight)
+
+
+def image_shape(model: nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a timm model says that it takes.
+
+    Raises:
+        ValueError: it does not say.
+    """
+    patches = getattr(model, "patch_embed", None)
+    projection, sides = getattr(patches, "proj", None), getattr(patches, "img_size", None)
+    if not isinstance(projection, nn.Conv2d) or not sides:
+        raise ValueError(
+            f"{type(model).__name__} does not say what images it takes: it lacks timm's patch_embed with an img_size, "
+            "as Swin and ViT have it."
+        )
+    return (projection.in_channels, *sides)
 
 
 def check_depends(outputs: torch.Tensor, what: str) -> None:
