@@ -108,7 +108,8 @@ def reason(error: BaseException) -> str:
             said = f" ({named[1]})" if named else ""
             return f"it is damaged, or holds more than weights and settings{said}, which could run code"
         found = found.__cause__
-    return textwrap.shorten(str(error), 160, placeholder=" ...") or type(error).__name__
+    said = textwrap.shorten(str(error), 160, placeholder=" ...")
+    return said if said and isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__} {said}"
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

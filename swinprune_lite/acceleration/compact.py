@@ -12,16 +12,17 @@ from safetensors.torch import save_file
 from timm.models.swin_transformer_v2 import WindowAttention as WindowAttentionV2
 from torch import nn
 
+from swinprune_lite.acceleration.comparing import check_depends, same
 from swinprune_lite.acceleration.groups import HEADS, Part, parts
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
-from swinprune_lite.acceleration.noise import check_depends, image_shape, noise
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors, reason
 from swinprune_lite.holding import check_masks, remove_masks
 from swinprune_lite.lite import LITE_MODELS, create_lite
 
 FORMAT = "swinprune-lite compact model, version 1"
-TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-TOLERANCE = 1e-3  # of the largest output, between devices; in half precision some units of its last digit
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 LARGEST = 2**32  # bytes that an image and what grows with it, the masks of windows, may take
 
 _KEYS = ("format", "architecture", "arguments", "groups")  # of the metadata, beside the digest
@@ -78,8 +79,8 @@ def save_compact(
         arguments: of `timm.create_model`, beyond classes, channels and image size, which the model tells.
 
     Raises:
-        ValueError: no architecture, one that with these arguments does not give this model, weights of several types
-            or not finite, or a model whose outputs do not depend on the image.
+        ValueError: no architecture, one that with these arguments does not give this model, weights that are not
+            finite, or a model whose outputs do not depend on the image.
     """
     architecture = architecture or (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
     if not architecture:
@@ -87,8 +88,7 @@ def save_compact(
     arguments = {} if architecture in LITE_MODELS else _own_arguments(model) | dict(arguments or {})
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     try:
-        _own_type(tensors)
-        check_finite(tensors)
+        _check_tensors(tensors)
     except ValueError as error:
         raise ValueError(f"{type(model).__name__} cannot be saved: {error}. Nothing was saved.") from error
     metadata = {
@@ -134,7 +134,7 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
         )
     if missing := set(_KEYS) - metadata.keys():
         raise ValueError(f"its metadata lack {', '.join(sorted(missing))}")
-    dtype = _own_type(tensors)
+    _check_tensors(tensors)
     architecture = metadata["architecture"]
     arguments, groups = (parse_json(metadata[key]) for key in ("arguments", "groups"))
     _check_arguments(architecture, arguments, len(tensors))
@@ -149,12 +149,18 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
                 f"{tuple(wanted[name].shape)} of {wanted[name].dtype}"
             )
     beside = sum(buffer.numel() * buffer.element_size() for buffer in shaped.buffers())
-    beside += math.prod(image_shape(shaped)) * dtype.itemsize
+    beside += 8 * math.prod(getattr(getattr(shaped, "patch_embed", None), "img_size", None) or ())
     if beside > LARGEST:
         raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB for one image")
-    check_finite(tensors)
-    model = _built(architecture, arguments, groups, "cpu").to(dtype)
-    model.load_state_dict(tensors)
+    model = _built(architecture, arguments, groups, "cpu")
+    model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
+    types = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(types) > 1:
+        try:
+            with torch.inference_mode():
+                model.eval()(noise(model))
+        except RuntimeError as error:
+            raise ValueError(f"its weights are of several types that do not go together: {reason(error)}") from error
     return model.eval()
 
 
@@ -201,20 +207,22 @@ def _cut(module: nn.Module, leaf: str, lines: torch.Tensor, dim: int = 0) -> Non
 
 def _own_arguments(model: nn.Module) -> dict:
     """What `timm.create_model` must be told so that classes, channels and image size are the model's own."""
-    channels, *sides = image_shape(model)
-    return {"num_classes": model.num_classes, "in_chans": channels, "img_size": sides}
+    patches = model.patch_embed
+    return {
+        "num_classes": model.num_classes,
+        "in_chans": patches.proj.in_channels,
+        "img_size": list(patches.img_size),
+    }
 
 
-def _own_type(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
-    """The one floating type of the tensors."""
-    found = {str(tensor.dtype): tensor.dtype for tensor in tensors.values() if not _is_whole(tensor)}
-    if len(found) != 1 or not set(found.values()) <= set(TYPES):
-        raise ValueError(f"its weights must be of one type among {', '.join(map(str, TYPES))}; they are of {[*found]}")
-    return next(iter(found.values()))
-
-
-def _is_whole(tensor: torch.Tensor) -> bool:
-    return tensor.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+def _check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming the tensor, unless there are some, all of types that networks compute in, and finite."""
+    if not any(tensor.dtype in FLOATING for tensor in tensors.values()):
+        raise ValueError(f"it holds no weights of a type among {', '.join(map(str, FLOATING))}")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATING + WHOLE:
+            raise ValueError(f"{name} is of {tensor.dtype}; known are {', '.join(map(str, FLOATING + WHOLE))}")
+    check_finite(tensors)
 
 
 def _check_arguments(architecture: str, arguments: object, tensors: int) -> None:
@@ -258,26 +266,20 @@ def _built(architecture: str, arguments: Mapping, groups: object, device: str) -
 
 @torch.inference_mode()
 def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
-    """Raise ValueError unless both give the same features and logits for two images of noise.
+    """Raise ValueError unless both give the same features and logits for two images of noise, on the CPU.
 
     Features are what the head reads: a head of zeros gives the same logits whatever stands before it.
     """
-    was_training = model.training
-    try:
-        own = _outputs(model.eval())
-    finally:
-        model.train(was_training)
+    own = _outputs(copy.deepcopy(model).cpu().eval())
     check_depends(own[0], f"The features of {architecture}")
-    tolerance = max(TOLERANCE, 8 * torch.finfo(own[0].dtype).eps)
-    for mine, again in zip(own, _outputs(loaded)):
-        if mine.shape != again.shape or not (mine - again).abs().max() <= tolerance * mine.abs().max():
-            raise ValueError(
-                f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
-                "arguments that it was made with. Nothing was saved."
-            )
+    if not all(map(same, own, _outputs(loaded))):
+        raise ValueError(
+            f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
+            "arguments that it was made with. Nothing was saved."
+        )
 
 
 def _outputs(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features and logits for two images of noise, on the CPU."""
+    """Features and logits for two images of noise."""
     images = noise(model, 2)
-    return model.forward_features(images).cpu(), model(images).cpu()
+    return model.forward_features(images), model(images)

@@ -9,7 +9,8 @@ import onnxruntime
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.noise import check_depends, noise
+from swinprune_lite.acceleration.comparing import check_depends
+from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.files import atomic
 
 TOLERANCE = 1e-4  # of the largest logit
