@@ -7,7 +7,6 @@ Weights are random: time does not depend on them. On a GPU everything is in half
 sparse tensor cores; memory, energy and shares are the CPU's all the same.
 """
 
-import json
 import platform
 from datetime import UTC, datetime
 from typing import Annotated
@@ -21,7 +20,6 @@ from rich.console import Console
 
 from swinprune_lite.acceleration.noise import noise
 from swinprune_lite.cost import cost
-from swinprune_lite.files import atomic
 from swinprune_lite.holding import remove_masks
 from swinprune_lite.lite import load_lite
 from swinprune_lite.reproduction.beyond.accuracy import BLOCKS, cases, pruned
@@ -35,6 +33,7 @@ from swinprune_lite.reproduction.beyond.runtimes import (
     variants,
 )
 from swinprune_lite.reproduction.beyond.time_shares import shares
+from swinprune_lite.reproduction.kept import keep as keep_file
 from swinprune_lite.reproduction.paper import TIMM_NAMES
 from swinprune_lite.reproduction.store import device_name
 
@@ -131,8 +130,7 @@ def main(
             "python": platform.python_version(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with atomic(KEPT) as temporary:
-            temporary.write_text(json.dumps(about | found, indent=1) + "\n")
+        keep_file(KEPT, about | found)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import timm
 import torch
 import typer
 
-from swinprune_lite.files import atomic
 from swinprune_lite.reproduction.estimate import THROUGHPUT
+from swinprune_lite.reproduction.kept import keep as keep_file
 from swinprune_lite.reproduction.paper import TIMM_NAMES
 from swinprune_lite.reproduction.store import device_name
 
@@ -89,8 +89,7 @@ def main(
         return
     found = measure()
     if keep:
-        with atomic(THROUGHPUT) as temporary:
-            temporary.write_text(json.dumps(found, indent=1) + "\n")
+        keep_file(THROUGHPUT, found)
 
 
 if __name__ == "__main__":

@@ -24,15 +24,21 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
         ValueError: an empty tensor, a type that is not floating, NaN or infinity.
     """
     check_weight("weight", weight)
-    magnitude = weight.detach().flatten().to(torch.float64).abs()
-    largest = magnitude.max()
-    if largest > 0:  # a power of two loses no digit, and keeps squares of float64 weights in range
-        magnitude = torch.ldexp(magnitude, -torch.frexp(largest).exponent)
+    magnitude = scaled(weight.detach().flatten()).abs()
     ordered, positions = magnitude.sort(descending=True, stable=True)
     square = ordered.square()
     scores = torch.empty_like(square)
     scores[positions] = relative_energy(square, square.cumsum(0))
     return scores.view(weight.shape)
+
+
+def scaled(weight: torch.Tensor) -> torch.Tensor:
+    """The weights in float64, times a power of two that brings the largest near 1: no digit is lost, and the squares
+    of float64 weights stay in range.
+    """
+    weight = weight.to(torch.float64)
+    largest = weight.abs().max()
+    return torch.ldexp(weight, -torch.frexp(largest).exponent) if largest > 0 else weight
 
 
 def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
