@@ -7,7 +7,6 @@ Weights are random: time does not depend on them. On a GPU everything is in half
 sparse tensor cores; memory, energy and shares are the CPU's all the same.
 """
 
-import json
 import re
 from typing import Annotated
 
@@ -29,7 +28,7 @@ from swinprune_lite.clock.runtimes import (
     variants,
 )
 from swinprune_lite.clock.time_shares import shares
-from swinprune_lite.files import atomic
+from swinprune_lite.kept import keep as keep_file
 from swinprune_lite.measurements.measure import pruned
 from swinprune_lite.models.lite import load_lite
 from swinprune_lite.paper.numbers import TIMM_NAMES
@@ -126,8 +125,7 @@ def main(
     if keep:
         about = provenance("cuda" if torch.cuda.is_available() else "cpu")
         about |= {"threads": torch.get_num_threads(), "onnxruntime": onnxruntime.__version__}
-        with atomic(KEPT) as temporary:
-            temporary.write_text(json.dumps(about | found, indent=1) + "\n")
+        keep_file(KEPT, about | found)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import timm
 import torch
 import typer
 
-from swinprune_lite.files import atomic
+from swinprune_lite.kept import keep as keep_file
 from swinprune_lite.paper.numbers import TIMM_NAMES
 from swinprune_lite.provenance import provenance
 from swinprune_lite.studies.estimate import THROUGHPUT
@@ -86,8 +86,7 @@ def main(
         return
     found = measure()
     if keep:
-        with atomic(THROUGHPUT) as temporary:
-            temporary.write_text(json.dumps(found, indent=1) + "\n")
+        keep_file(THROUGHPUT, found)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from safetensors.torch import save_file
 from timm.optim import param_groups_weight_decay
 
 from swinprune_lite.data.pairs import FashionPairs, lite_data
-from swinprune_lite.files import SHIPPED, atomic, sha256
-from swinprune_lite.models.lite import create_lite, load_lite
+from swinprune_lite.files import SHIPPED, atomic, load_weights_only, sha256
+from swinprune_lite.models.lite import create_lite, lite_card, load_lite
 from swinprune_lite.training.evaluate import evaluate
 
 
@@ -64,9 +64,10 @@ def train(name: str, seed: int, recipe: Recipe, data: FashionPairs, state_path: 
     epochs, starts = sum(recipe.epochs), [sum(recipe.epochs[:cycle]) for cycle in range(len(recipe.epochs))]
     state = {}
     if state_path.exists():
-        state = torch.load(state_path, weights_only=True)
-        if state["recipe"] != asdict(recipe):
-            sys.exit(f"{state_path} was begun with another recipe: {state['recipe']}; remove it to start anew.")
+        try:
+            state = read_state(state_path, asdict(recipe), model)
+        except ValueError as error:
+            sys.exit(str(error))
         data.epoch = state["epoch"]
         model.load_state_dict(state["model"])
     optimizer = schedule = None
@@ -103,6 +104,24 @@ def train(name: str, seed: int, recipe: Recipe, data: FashionPairs, state_path: 
                 states = {key: part.state_dict() for key, part in parts.items()}
                 torch.save({**states, "epoch": epoch + 1, "recipe": asdict(recipe)}, temporary)
     return model
+
+
+def read_state(path: Path, recipe: dict, model: torch.nn.Module) -> dict:
+    """The state of an unfinished training.
+
+    Raises:
+        ValueError: a file that is none, is damaged, or belongs to another recipe or model.
+    """
+    anew = "remove it to start anew."
+    state = load_weights_only(path, "state of a training", anew)
+    if not isinstance(state, dict) or not {"model", "optimizer", "schedule", "epoch", "recipe"} <= state.keys():
+        raise ValueError(f"{path} is no state of a training; {anew}")
+    if state["recipe"] != recipe:
+        raise ValueError(f"{path} was begun with another recipe: {state['recipe']}; {anew}")
+    shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (state["model"], model.state_dict())]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{path} was begun with another model; {anew}")
+    return state
 
 
 @torch.no_grad()
@@ -142,7 +161,7 @@ def ship(name: str, seed: int, recipe: Recipe, model: torch.nn.Module, seconds: 
     _write_card(card_path, card)
     top1, top5, images = evaluate(load_lite(name, seed), lite_data("test"))
     _write_card(card_path, card | {"top1": top1, "top5": top5, "test_images": images})
-    return json.loads(card_path.read_text())
+    return lite_card(name, seed)
 
 
 def _write_card(path: Path, card: dict) -> None:

@@ -88,7 +88,7 @@ def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterabl
     Args:
         path: file that is there.
         kind: what it should be, such as "whole checkpoint".
-        advice: a sentence that says what to do with one that is not.
+        advice: what to do with one that is not, the end of a sentence, such as "download it again.".
         allowed: classes that may occur too, as `torch.serialization.safe_globals` takes them.
 
     Raises:
@@ -102,7 +102,7 @@ def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterabl
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise almost anything
-        raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}. {advice}") from error
+        raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}; {advice}") from error
 
 
 def reason(error: BaseException) -> str:
@@ -114,7 +114,8 @@ def reason(error: BaseException) -> str:
             said = f" ({named[1]})" if named else ""
             return f"it is damaged, or holds more than weights and settings{said}, which could run code"
         found = found.__cause__
-    return textwrap.shorten(str(error), 160, placeholder=" ...") or type(error).__name__
+    said = textwrap.shorten(str(error), 160, placeholder=" ...")
+    return said if said and isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__} {said}"
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from swinprune_lite.acceleration.compacting import group_counts, narrow
-from swinprune_lite.anatomy.inputs import check_depends, image_shape, noise
+from swinprune_lite.acceleration.comparing import check_depends, same
+from swinprune_lite.anatomy.inputs import image_shape, noise
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.files import (
     atomic,
@@ -25,9 +27,9 @@ from swinprune_lite.models.lite import LITE_MODELS, create_lite
 from swinprune_lite.pruning.importance import check_loaded
 
 FORMAT = "swinprune-lite compact model, version 1"
-TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-TOLERANCE = 1e-3  # of the largest output, between devices; in half precision some units of its last digit
-LARGEST = 2**32  # bytes that a model may take beside its stored tensors: masks of windows grow with the image
+FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+LARGEST = 2**32  # bytes that an image and what grows with it, the masks of windows, may take
 
 _KEYS = ("format", "architecture", "arguments", "groups")  # of the metadata, beside the digest
 _LOADING = ("pretrained", "checkpoint_path", "cache_dir")  # with such arguments timm would load other weights
@@ -58,8 +60,7 @@ def save_compact(
     arguments = {} if architecture in LITE_MODELS else _own_arguments(model) | dict(arguments or {})
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     try:
-        _own_type(tensors)
-        check_finite(tensors)
+        _check_tensors(tensors)
     except ValueError as error:
         raise ValueError(f"{type(model).__name__} cannot be saved: {error}. Nothing was saved.") from error
     metadata = {
@@ -105,7 +106,7 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
         )
     if missing := set(_KEYS) - metadata.keys():
         raise ValueError(f"its metadata lack {', '.join(sorted(missing))}")
-    dtype = _own_type(tensors)
+    _check_tensors(tensors)
     architecture = metadata["architecture"]
     arguments, groups = (parse_json(metadata[key]) for key in ("arguments", "groups"))
     _check_arguments(architecture, arguments, len(tensors))
@@ -120,11 +121,18 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
                 f"{tuple(wanted[name].shape)} of {wanted[name].dtype}"
             )
     beside = sum(buffer.numel() * buffer.element_size() for buffer in shaped.buffers())
+    beside += 8 * math.prod(getattr(getattr(shaped, "patch_embed", None), "img_size", None) or ())
     if beside > LARGEST:
-        raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB beside its weights")
-    check_finite(tensors)
-    model = _built(architecture, arguments, groups, "cpu").to(dtype)
+        raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB for one image")
+    model = _built(architecture, arguments, groups, "cpu")
     model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
+    types = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
+    if len(types) > 1:
+        try:
+            with torch.inference_mode():
+                model.eval()(noise(model))
+        except RuntimeError as error:
+            raise ValueError(f"its weights are of several types that do not go together: {reason(error)}") from error
     return model.eval()
 
 
@@ -140,16 +148,14 @@ def _own_arguments(model: nn.Module) -> dict:
     return own | ({"img_size": sides} if getattr(getattr(model, "patch_embed", None), "img_size", None) else {})
 
 
-def _own_type(tensors: Mapping[str, torch.Tensor]) -> torch.dtype:
-    """The floating type of the tensors, the first one's where they differ."""
-    found = {str(tensor.dtype): tensor.dtype for tensor in tensors.values() if not _is_whole(tensor)}
-    if not found or not set(found.values()) <= set(TYPES):
-        raise ValueError(f"its weights must be of the types {', '.join(map(str, TYPES))}; they are of {[*found]}")
-    return next(iter(found.values()))
-
-
-def _is_whole(tensor: torch.Tensor) -> bool:
-    return tensor.dtype in (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+def _check_tensors(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError, naming the tensor, unless there are some, all of types that networks compute in, and finite."""
+    if not any(tensor.dtype in FLOATING for tensor in tensors.values()):
+        raise ValueError(f"it holds no weights of a type among {', '.join(map(str, FLOATING))}")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in FLOATING + WHOLE:
+            raise ValueError(f"{name} is of {tensor.dtype}; known are {', '.join(map(str, FLOATING + WHOLE))}")
+    check_finite(tensors)
 
 
 def _check_arguments(architecture: str, arguments: object, tensors: int) -> None:
@@ -193,22 +199,20 @@ def _built(architecture: str, arguments: Mapping, groups: object, device: str) -
 
 @torch.inference_mode()
 def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
-    """Raise ValueError unless both give the same features and logits for two images of noise.
+    """Raise ValueError unless both give the same features and logits for two images of noise, on the CPU.
 
     Features are what the head reads: a head of zeros gives the same logits whatever stands before it.
     """
     own = _outputs(copy.deepcopy(model).cpu().eval())
     check_depends(own[0], f"The features of {architecture}")
-    tolerance = max(TOLERANCE, 8 * torch.finfo(own[0].dtype).eps)
-    for mine, again in zip(own, _outputs(loaded)):
-        if mine.shape != again.shape or not (mine - again).abs().max() <= tolerance * mine.abs().max():
-            raise ValueError(
-                f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
-                "arguments that it was made with. Nothing was saved."
-            )
+    if not all(map(same, own, _outputs(loaded))):
+        raise ValueError(
+            f"{architecture} with {dict(arguments)} does not compute what this model computes; give the other "
+            "arguments that it was made with. Nothing was saved."
+        )
 
 
 def _outputs(model: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """Features and logits for two images of noise."""
     images = noise(model, 2)
-    return model.forward_features(images).cpu().float(), model(images).cpu().float()
+    return model.forward_features(images), model(images)

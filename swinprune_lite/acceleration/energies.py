@@ -17,15 +17,19 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.parts import Part
+from swinprune_lite.pruning.importance import scaled
 
 
 def energies(model: nn.Module, part: Part) -> torch.Tensor:
-    """Energy of each group of a part, float64 (count,) on the CPU, summing to 1: the derivation above."""
-    rows = model.get_submodule(part.writer).weight.detach().double()
+    """Energy of each group of a part, float64 (count,) on the CPU, summing to 1: the derivation above.
+
+    A matrix of zeros has no energy to share: its groups have none, and the sum is a half or zero.
+    """
+    rows = scaled(model.get_submodule(part.writer).weight.detach())
     rows = rows.unflatten(0, (-1, part.count, part.width))[-1]  # of q, k and v the last
-    columns = model.get_submodule(part.reader).weight.detach().double().T.unflatten(0, (part.count, part.width))
+    columns = scaled(model.get_submodule(part.reader).weight.detach()).T.unflatten(0, (part.count, part.width))
     shares = []
     for matrix in (rows, columns):
         energy = matrix.square().flatten(1).sum(1)
-        shares.append(energy / energy.sum().clamp(min=torch.finfo(torch.float64).tiny))
+        shares.append(energy / (energy.sum() or 1))
     return (sum(shares) / 2).cpu()

@@ -9,8 +9,10 @@ import onnxruntime
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.inputs import InputSize, check_depends, noise
+from swinprune_lite.acceleration.comparing import check_depends
+from swinprune_lite.anatomy.inputs import noise
 from swinprune_lite.files import atomic
+from swinprune_lite.types import InputSize
 
 TOLERANCE = 1e-4  # of the largest logit
 

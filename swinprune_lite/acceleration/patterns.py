@@ -9,7 +9,7 @@ from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.pruning.groupings import by_module
-from swinprune_lite.pruning.importance import check_weight, relative_energy
+from swinprune_lite.pruning.importance import check_weight, relative_energy, scaled
 from swinprune_lite.pruning.masks import tell_of_unpruned
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Masks
@@ -41,10 +41,7 @@ def two_four_masks(model: nn.Module, ratio: float = 0.5) -> Masks:
     masks = {}
     for weights in _by_module(model, lambda shape: shape[1] % 4 == 0, "rows of a multiple of 4 weights"):
         patterns = {name: _two_of_four(weight) for name, weight in weights.items()}
-        distortion = {
-            name: float((weight.double().square() * ~patterns[name]).sum() / weight.double().square().sum())
-            for name, weight in weights.items()
-        }
+        distortion = {name: _distortion(weight, patterns[name]) for name, weight in weights.items()}
         left = ratio * sum(weight.numel() for weight in weights.values())
         for name in sorted(weights, key=distortion.__getitem__):
             masks[name] = patterns[name] if left > 0 else torch.ones_like(patterns[name])
@@ -78,7 +75,7 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
     for weights in _by_module(
         model, lambda shape: shape[0] % rows == 0 and shape[1] % columns == 0, f"blocks of {rows} x {columns}"
     ):
-        norms = {name: _blocks(weight.double(), block).square().sum((1, 3)).sqrt() for name, weight in weights.items()}
+        norms = {name: _blocks(scaled(weight), block).square().sum((1, 3)).sqrt() for name, weight in weights.items()}
         kept = select(norms, round(ratio * sum(norm.numel() for norm in norms.values())), relative_energy)
         for name, keep in kept.items():
             masks[name] = keep.repeat_interleave(rows, 0).repeat_interleave(columns, 1)
@@ -93,6 +90,13 @@ def _by_module(model: nn.Module, fits, pattern: str) -> list[dict[str, torch.Ten
         if not fits(weight.shape):
             raise ValueError(f"{name} of shape {tuple(weight.shape)} has no {pattern}; choose another pattern.")
     return modules
+
+
+def _distortion(weight: torch.Tensor, mask: torch.Tensor) -> float:
+    """Share of a layer's energy that a mask removes; of a layer of zeros none."""
+    energy = scaled(weight).square()
+    total = energy.sum()
+    return float((energy * ~mask).sum() / total) if total else 0.0
 
 
 def _blocks(weight: torch.Tensor, block: tuple[int, int]) -> torch.Tensor:

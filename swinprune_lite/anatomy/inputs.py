@@ -9,8 +9,6 @@ from torch import nn
 from swinprune_lite.anatomy.tracing import count_products
 from swinprune_lite.types import InputSize
 
-LEAST = 1e-6  # of the largest output: what two images must at least make it differ by
-
 
 def image_shape(model: nn.Module, input_size: InputSize | None = None) -> tuple[int, int, int]:
     """(channels, height, width) of one image in pixels: as given, and what is not given as the model says of itself.
@@ -77,22 +75,6 @@ def noise(model: nn.Module, batch: int = 1, input_size: InputSize | None = None)
     device, dtype = image_type(model)
     generator = torch.Generator("cpu").manual_seed(0)
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(device, dtype)
-
-
-def check_depends(outputs: torch.Tensor, what: str) -> None:
-    """Raise ValueError where outputs are not finite or do not depend on the image, so that comparing them says nothing.
-
-    Args:
-        outputs: (2, ...), those for two images.
-        what: what the outputs are, and of which model.
-    """
-    if not torch.isfinite(outputs).all():
-        raise ValueError(f"{what} are not finite for an image of noise; check its weights for NaN or infinity.")
-    if not (outputs[0] - outputs[1]).abs().max() > LEAST * outputs.abs().max():
-        raise ValueError(
-            f"{what} are the same for two different images, so comparing them would say nothing. Nothing was saved; "
-            "give a model whose weights are trained, or random."
-        )
 
 
 def _checked(input_size: InputSize) -> tuple[int, ...]:

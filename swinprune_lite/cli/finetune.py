@@ -25,7 +25,7 @@ from accelerate import Accelerator, InitProcessGroupKwargs, PartialState
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 
-from swinprune_lite.files import atomic, require_writable, sha256
+from swinprune_lite.files import atomic, read_json, require_writable, sha256
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.measurements.store import Store
@@ -36,10 +36,11 @@ from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import digest, make_masks
 from swinprune_lite.studies.profiles import SWIN_BATCH, get_profile
 from swinprune_lite.training.evaluate import verdicts
-from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune
+from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune, read_state
 from swinprune_lite.training.memory import advise_on_memory
 
 STARTED = time.perf_counter()
+_DAMAGED = "remove it, or give another --folder"
 HOURS = 12  # that other processes wait for the main one, which evaluates at the end
 
 
@@ -54,23 +55,16 @@ def prepare(folder: Path, about: dict, accelerator: Accelerator) -> None:
     if accelerator.is_main_process:
         for written in ("run.json", "state.pt", "losses.csv", "model.safetensors", "card.json"):
             require_writable(folder / written)
-        try:
-            known = dict(json.loads(described.read_text())) if described.is_file() else about
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{described} is damaged ({error}); remove it, or give another --folder.") from error
+        known = read_json(described, _DAMAGED) if described.is_file() else about
+        if not isinstance(known, dict):
+            raise ValueError(f"{described} is damaged (it holds no JSON object); {_DAMAGED}.")
         if differing := [f"{key} {known.get(key)} there and {here} here" for key, here in about.items()
                          if known.get(key) != here]:  # fmt: skip
             raise ValueError(f"{folder} belongs to another run: {'; '.join(differing)}. Give another --folder.")
         for left_over in folder.glob(".*.*.*"):  # of a process that was killed while it wrote
             left_over.unlink()
         if state.exists():
-            try:
-                torch.load(state, map_location="cpu", weights_only=True)["identity"].items()
-            except Exception as error:  # a damaged file can raise almost anything
-                reason = " ".join(str(error).split())[:100]
-                raise ValueError(
-                    f"{state} is no checkpoint of a fine-tuning ({reason}); it was not used. Remove it to begin anew."
-                ) from error
+            read_state(state)
         with atomic(described) as temporary:
             temporary.write_text(json.dumps(about, indent=1) + "\n")
     accelerator.wait_for_everyone()

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,8 +17,9 @@ from swinprune_lite.acceleration import block_masks, compact, structured_masks, 
 from swinprune_lite.acceleration.onnx_export import export_onnx, session
 from swinprune_lite.anatomy.inputs import noise
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.clock.timing import SparseLinear, interleaved, zeroed
+from swinprune_lite.clock.timing import SparseLinear, interleaved, speed, zeroed
 from swinprune_lite.files import RESULTS
+from swinprune_lite.kept import kept
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.types import Masks
@@ -28,6 +28,15 @@ KEPT = RESULTS / "beyond_times.json"
 RUNTIMES = ("eager", "torch.compile", "ONNX Runtime")
 BLOCK = 32
 RATIO = 0.5  # of the prunable weights, for patterns that leave every shape
+_TIMES = {"way": str, "runtime": str} | dict.fromkeys(
+    ("batch", "theory", "speedup", "low", "high", "share", "ms", "dense ms"), float
+)
+TABLES = {
+    "speedups": _TIMES | {"model": str},
+    "lite": _TIMES | {"removed": float},
+    "memory": {"model": str, "way": str, "batch": float, "bytes": float},
+    "shares": {"model": str, "way": str, "group": str, "MACs": float, "time": float},
+}
 RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 
@@ -115,6 +124,9 @@ def speedups(
     Returns:
         One row a way but "dense": theory, speed-up (median) with its quartiles "low" and "high", share of
         theory, milliseconds of the way and of the dense model (medians).
+
+    Raises:
+        ValueError: an unknown runtime, fewer repeats than 1, or passes too short for the clock.
     """
     images = noise(models["dense"], batch)
     runs = {way: prepared(model, images, runtime) for way, model in models.items()}
@@ -125,10 +137,10 @@ def speedups(
     for way in models:
         if way == "dense":
             continue
-        speed = seconds["dense"] / seconds[way]
+        found = speed(seconds, way)
         rows.append({
-            "way": way, "batch": batch, "runtime": runtime, "theory": theory[way], "speedup": speed.median(),
-            "low": speed.quantile(0.25), "high": speed.quantile(0.75), "share": speed.median() / theory[way],
+            "way": way, "batch": batch, "runtime": runtime, "theory": theory[way], "speedup": found.median(),
+            "low": found.quantile(0.25), "high": found.quantile(0.75), "share": found.median() / theory[way],
             "ms": 1000 * seconds[way].median(), "dense ms": 1000 * seconds["dense"].median(), "repeats": repeats,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -153,6 +165,8 @@ def peak_memory(model: nn.Module, batch: int) -> float:
 
     Each is measured in a process of its own, on Linux.
     """
+    # A pickle, since compact and sparse layers cannot be built from their weights alone. It is safe to open: this
+    # process has just written it, into a file that nobody else may write.
     with tempfile.NamedTemporaryFile() as file:
         torch.save(model, file.name)
         command = [sys.executable, "-c", _PEAK, file.name, str(batch)]
@@ -174,13 +188,9 @@ def recorded(path: Path = KEPT) -> dict:
 
     Raises:
         LookupError: nothing was kept.
+        ValueError: a file that is damaged or was altered.
     """
-    if not path.is_file():
-        raise LookupError(
-            f"{path} is missing; in the repository 'python benchmarks/acceleration.py --keep' measures it."
-        )
-    found = json.loads(path.read_text())
-    return found | {name: pd.DataFrame(found[name]) for name in ("speedups", "lite", "memory", "shares")}
+    return kept(path, TABLES, "in the repository 'python benchmarks/acceleration.py --keep' measures it")
 
 
 def targets(found: pd.DataFrame, least: Mapping[int, float]) -> pd.DataFrame:

@@ -21,7 +21,12 @@ def sizes(model: nn.Module, ratios: Sequence[float], method: str = "dimap") -> p
 
     Columns: dense, the masked weights (zeros in place) under gzip and zstd, `save_pruned`, the information
     bound H(p) + 16 (1 - p) bits a prunable weight and 16 bits for any other number, and two quotients.
+
+    Raises:
+        ValueError: ratios that are the same in whole percent, which name the rows.
     """
+    if len({f"{ratio:.0%}" for ratio in ratios}) < len(ratios):
+        raise ValueError(f"Ratios must differ by a percent or more, which name the rows; got {[*ratios]}.")
     state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     dense = len(save(state))
     rows = {}

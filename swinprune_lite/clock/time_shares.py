@@ -25,7 +25,12 @@ def shares(model: nn.Module, batch: int = 8, repeats: int = 5) -> pd.DataFrame:
 
     Times are those of the modules' own forward passes; "attention" is what the attention takes beyond its
     two linear layers: products, position bias, softmax, copies. Of the repeats the fastest counts.
+
+    Raises:
+        ValueError: a batch or repeats below 1.
     """
+    if batch < 1 or repeats < 1:
+        raise ValueError(f"batch and repeats must be 1 or more; got {batch!r} and {repeats!r}.")
     groups = {name: group for name, module in model.named_modules() if (group := _group(name, module))}
     fastest: dict[str, float] = {}
     images = noise(model, batch)

@@ -1,7 +1,6 @@
 """Figure 4: the time that removed MACs save, measured beside the dense model in one run."""
 
 import copy
-import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +11,8 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import RESULTS, atomic
+from swinprune_lite.files import RESULTS
+from swinprune_lite.kept import keep, kept
 from swinprune_lite.provenance import provenance
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
@@ -20,6 +20,7 @@ from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.types import Masks
 
 ACCELERATION = "acceleration.json"  # in the results store
+COLUMNS = dict.fromkeys(("ratio", "theory", "masked", "sparse", "dense ms"), float)
 
 
 class SparseLinear(nn.Module):
@@ -62,7 +63,13 @@ def sparse(model: nn.Module) -> nn.Module:
 
 @torch.inference_mode()
 def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Seconds of each run, `repeats` times, taken in turns so that a busy moment meets all of them alike."""
+    """Seconds of each run, `repeats` times, taken in turns so that a busy moment meets all of them alike.
+
+    Raises:
+        ValueError: fewer repeats than 1.
+    """
+    if repeats < 1:
+        raise ValueError(f"repeats must be 1 or more; got {repeats!r}.")
     for run in runs.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -74,6 +81,25 @@ def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[
                 torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
     return seconds
+
+
+def speed(seconds: pd.DataFrame, way: str) -> pd.Series:
+    """Speed-up of a way over the dense model, turn by turn.
+
+    Args:
+        seconds: of `interleaved`, a column a way, "dense" among them.
+        way: which.
+
+    Raises:
+        ValueError: a time that is not above zero, which would make any speed-up.
+    """
+    for column in ("dense", way):
+        if not (seconds[column] > 0).all():
+            raise ValueError(
+                f"A pass of {column!r} took no time that the clock can tell ({seconds[column].min():g} s), so there is "
+                "no speed-up; time more images at once."
+            )
+    return seconds["dense"] / seconds[way]
 
 
 def acceleration(model: nn.Module, ratios: Sequence[float], repeats: int = 7, batch: int = 1) -> pd.DataFrame:
@@ -88,6 +114,9 @@ def acceleration(model: nn.Module, ratios: Sequence[float], repeats: int = 7, ba
     Returns:
         One row a ratio: theory (dense MACs / MACs left), then for "masked" and "sparse" the measured
         speed-up over the dense model (median and quartiles of the repeats), and the dense milliseconds.
+
+    Raises:
+        ValueError: fewer repeats than 1, or passes too short for the clock.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = model.eval().to(device)
@@ -106,8 +135,8 @@ def acceleration(model: nn.Module, ratios: Sequence[float], repeats: int = 7, ba
     for ratio in ratios:
         row = {"ratio": ratio, "theory": theory[ratio], "dense ms": 1000 * seconds["dense"].median()}
         for way in ("masked", "sparse"):
-            speed = seconds["dense"] / seconds[f"{way} {ratio}"]
-            row |= {way: speed.median(), f"{way} low": speed.quantile(0.25), f"{way} high": speed.quantile(0.75)}
+            found = speed(seconds, f"{way} {ratio}")
+            row |= {way: found.median(), f"{way} low": found.quantile(0.25), f"{way} high": found.quantile(0.75)}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -120,9 +149,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def record(rows: pd.DataFrame, path: Path = RESULTS / ACCELERATION) -> None:
     """Keep a measured `acceleration` with its provenance."""
-    found = provenance("cuda" if torch.cuda.is_available() else "cpu") | {"rows": rows.to_dict("records")}
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
+    keep(path, provenance("cuda" if torch.cuda.is_available() else "cpu") | {"rows": rows.to_dict("records")})
 
 
 def recorded(path: Path = RESULTS / ACCELERATION) -> dict:
@@ -130,8 +157,6 @@ def recorded(path: Path = RESULTS / ACCELERATION) -> dict:
 
     Raises:
         LookupError: nothing was recorded.
+        ValueError: a file that is damaged or was altered.
     """
-    if not path.is_file():
-        raise LookupError(f"{path} is missing; in the repository 'make reproduce' measures it.")
-    found = json.loads(path.read_text())
-    return found | {"rows": pd.DataFrame(found["rows"])}
+    return kept(path, {"rows": COLUMNS}, "in the repository 'make reproduce' measures it")

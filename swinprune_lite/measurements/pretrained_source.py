@@ -28,7 +28,7 @@ from swinprune_lite.data.imagenette import (
     find_imagenette,
 )
 from swinprune_lite.data.listing import class_names, listing_digest
-from swinprune_lite.files import atomic, home
+from swinprune_lite.files import atomic, home, read_json
 from swinprune_lite.models.pretrained import (
     PAPER_MODELS,
     best_device,
@@ -147,14 +147,17 @@ class Pretrained:
         """Raise ValueError unless the dense model is as accurate as it must be; measured once."""
         path = home() / "results" / self.data / "dense_top1.json"
         key = hashlib.sha256(str(sorted(self.digests([name], name, 0, False).items())).encode()).hexdigest()
-        known = json.loads(path.read_text()) if path.is_file() else {}
+        advice = "remove it, so that the dense models are measured again"
+        known = read_json(path, advice) if path.is_file() else {}
+        if not isinstance(known, dict) or not all(isinstance(top1, float) for top1 in known.values()):
+            raise ValueError(f"{path} is damaged (it must hold an accuracy for every key); {advice}.")
         if key not in known:
             with advise_on_memory(self.batch_size):
                 model = copy.deepcopy(_loaded(name)).to(best_device())
                 known[key] = evaluate(model, self.test_batches([name])).top1
             with atomic(path) as temporary:
                 temporary.write_text(json.dumps(known, indent=1))
-        if abs(known[key] - self.dense_top1[name]) > TOLERANCE:
+        if not abs(known[key] - self.dense_top1[name]) <= TOLERANCE:
             raise ValueError(
                 f"{name}, not pruned, has a top-1 of {known[key]:.2f} % on {self._split('val')}; the paper prints "
                 f"{self.dense_top1[name]:.2f} %, and {TOLERANCE} points are allowed. Nothing was pruned, since no "

@@ -103,7 +103,7 @@ def _key(told: dict, ingredients: dict) -> str:
 
 
 def _records(path: Path) -> dict[str, dict]:
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = path.read_bytes().splitlines() if path.is_file() else []
     records = {}
     for number, line in enumerate(lines, 1):
         record = _read(line, f"{path} line {number}")
@@ -116,7 +116,7 @@ def _order(record: dict) -> tuple:
     return Setting(**record["setting"]), record["key"]
 
 
-def _read(line: str, where: str) -> dict:
+def _read(line: bytes, where: str) -> dict:
     try:
         record = json.loads(line)
         whole = _digest({name: value for name, value in record.items() if name != "digest"}) == record["digest"]
@@ -126,7 +126,10 @@ def _read(line: str, where: str) -> dict:
             (_percent(_unpack(result[f"{name}_bits"], result["images"])), result[name]) for name in ("top1", "top5")
         ]
         whole = whole and all(counted == stated for counted, stated in told)
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
+        Setting(**record["setting"])
+        needed = result["params"], result["macs"], record["provenance"]["seconds"], record["ingredients"]["masks"]
+        whole = whole and all(value is not None for value in needed)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
         whole = False
     if not whole:
         raise ValueError(
@@ -151,4 +154,6 @@ def _pack(correct: torch.Tensor) -> str:
 
 def _unpack(text: str, images: int) -> torch.Tensor:
     bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+    if len(bits) not in (0, -(-images // 8)):
+        raise ValueError(f"{len(bits)} bytes do not hold the verdicts of {images} images")
     return torch.from_numpy(np.unpackbits(bits, count=images if len(bits) else 0).astype(bool))

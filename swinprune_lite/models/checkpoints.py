@@ -3,17 +3,16 @@
 timm's own conversion brings them into timm's naming. Nothing that may be in a file is run.
 """
 
-import pickle
 import re
 from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import nn
 
+from swinprune_lite.files import load_weights_only, read_safetensors
 from swinprune_lite.pruning.importance import check_weight
 
 ARCHITECTURES = {
@@ -24,6 +23,7 @@ ARCHITECTURES = {
 """The paper's models by embedding dimension and depths."""
 
 IMAGE_SIZE = 224
+_ADVICE = "download it again, or give a file that holds weights alone."
 WINDOW = 7  # of the paper's models: the same widths and depths with windows of 12 are other models, with other costs
 
 
@@ -40,22 +40,15 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; give a checkpoint (.pth or .safetensors).")
-    try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            # Training checkpoints of Swin's code hold its settings too; a dictionary stands in for their class.
-            with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode"), Namespace]):
-                found = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = re.search(r"(?:GLOBAL|global|class|function)\s+`?([\w.]+)", str(error))
-        raise ValueError(
-            f"{path} was not opened: it is damaged, or holds more than weights and settings"
-            f"{f' ({reason[1]})' if reason else ''}, which could run code. Give a file that holds weights alone."
-        ) from error
-    except Exception as error:  # a damaged file can raise almost anything
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise ValueError(f"{path} is no whole checkpoint ({reason}); download it again.") from error
+    if path.suffix == ".safetensors":
+        try:
+            _, found = read_safetensors(path)
+        except ValueError as error:
+            raise ValueError(f"{path} is no whole checkpoint: {error}; {_ADVICE}") from error
+    else:
+        # Training checkpoints of Swin's code hold its settings too; a dictionary stands in for their class.
+        settings = [(OrderedDict, "yacs.config.CfgNode"), Namespace]
+        found = load_weights_only(path, "whole checkpoint", _ADVICE, settings)
     for wrapper in ("model", "state_dict"):
         if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
             found = found[wrapper]

@@ -5,15 +5,20 @@ small. `data_scripts/train_lite.py` trains them; each checkpoint (float16 safete
 card beside it with its recipe, versions, accuracies and digest.
 """
 
-import json
+import re
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.swin_transformer import SwinTransformer
 
 from swinprune_lite.data.pairs import GARMENTS
-from swinprune_lite.files import SHIPPED, check_digest
+from swinprune_lite.files import (
+    SHIPPED,
+    check_digest,
+    check_finite,
+    read_json,
+    read_safetensors,
+    reason,
+)
 
 LITE_MODELS = {
     "swin_lite_tiny": {"embed_dim": 32, "depths": (2, 2, 6, 2)},
@@ -21,6 +26,8 @@ LITE_MODELS = {
     "swin_lite_base": {"embed_dim": 40, "depths": (2, 2, 12, 2)},
 }
 INPUT_SIZE = (32, 64)
+_CARD = ("model", "seed", "data", "recipe", "versions", "device", "sha256")
+_RESTORE = "restore it with 'git checkout' or reinstall swinprune-lite"
 
 
 def create_lite(name: str) -> SwinTransformer:
@@ -48,20 +55,33 @@ def create_lite(name: str) -> SwinTransformer:
 
 def lite_seeds(name: str) -> list[int]:
     """Training seeds for which a checkpoint of `name` is shipped, ascending."""
-    return sorted(int(path.stem.rsplit("seed", 1)[1]) for path in SHIPPED.glob(f"{name}_seed*.json"))
+    found = (re.fullmatch(rf"{re.escape(name)}_seed(\d+)\.json", path.name) for path in SHIPPED.iterdir())
+    return sorted(int(card[1]) for card in found if card)
 
 
 def lite_card(name: str, seed: int = 0) -> dict:
     """The checkpoint's card: data digest, recipe, seed, epochs, versions, device, accuracies, SHA-256.
 
     Raises:
-        ValueError: unknown model, or no checkpoint shipped for this seed.
+        ValueError: unknown model, no checkpoint shipped for this seed, or a card that is damaged or another's.
     """
     if name not in LITE_MODELS:
         raise ValueError(f"Unknown lite model {name!r}; choose one of {', '.join(LITE_MODELS)}.")
     if seed not in (seeds := lite_seeds(name)):
         raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
-    return json.loads((SHIPPED / f"{name}_seed{seed}.json").read_text())
+    path = SHIPPED / f"{name}_seed{seed}.json"
+    card = read_json(path, _RESTORE)
+    said = card if isinstance(card, dict) else {}
+    if missing := [key for key in _CARD if key not in said]:
+        raise ValueError(f"{path} is no card of a checkpoint: it lacks {', '.join(missing)}; {_RESTORE}.")
+    if (said["model"], said["seed"]) != (name, seed):
+        raise ValueError(f"{path} is the card of {said['model']!r} with seed {said['seed']!r}; {_RESTORE}.")
+    if not re.fullmatch("[0-9a-f]{64}", str(said["sha256"])):
+        raise ValueError(f"{path} has no SHA-256 of its weights; {_RESTORE}.")
+    for accuracy in ("top1", "top5"):  # not there yet while the checkpoint is being made
+        if not isinstance(value := said.get(accuracy, 0.0), (int, float)) or not 0 <= value <= 100:
+            raise ValueError(f"{path} has a {accuracy} of {value!r}, which is no percentage; {_RESTORE}.")
+    return card
 
 
 def load_lite(name: str, seed: int = 0) -> SwinTransformer:
@@ -80,9 +100,12 @@ def load_lite(name: str, seed: int = 0) -> SwinTransformer:
     check_digest(path, card["sha256"])
     model = create_lite(name)
     try:
-        weights = {key: tensor.to(torch.float32) for key, tensor in load_file(path).items()}
-        model.load_state_dict(weights)
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} does not hold the weights of {name}: {reason}") from error
+        _, weights = read_safetensors(path)
+        for key, tensor in weights.items():
+            if not tensor.is_floating_point():
+                raise ValueError(f"{key} is of {tensor.dtype}")
+        check_finite(weights)
+        model.load_state_dict({key: tensor.to(torch.float32) for key, tensor in weights.items()})
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; {_RESTORE}.") from error
     return model.eval()

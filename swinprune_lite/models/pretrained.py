@@ -16,18 +16,18 @@ import timm
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors import SafetensorError
 from timm.models import PretrainedCfg, get_pretrained_cfg, load_model_config_from_hf, parse_model_name
 from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import sha256
+from swinprune_lite.files import check_finite, reason, sha256
 
 PAPER_MODELS = tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base"))
 """The paper's Swin-T, S and B, trained on ImageNet-1k alone; timm's default tag of base is ImageNet-22k's."""
 
 _FILES = ("model.safetensors", "pytorch_model.bin")
+_SAVE_AGAIN = "Save the model there again with timm's save_for_hf."  # nothing fetches a folder of one's own
 
 
 def best_device() -> str:
@@ -115,21 +115,24 @@ def load_pretrained(name: str) -> nn.Module:
             holds something else than its weights.
         ConnectionError: the weights are not to be had.
     """
-    found = config(name)
+    found, source = config(name), parse_model_name(name)[0]
     if not prunable(_on_meta(name)):
         raise ValueError(
             f"timm knows {name}, but it has no module map: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
             "mlp.fc2. Choose a Swin, Swin V2, ViT or DeiT, whose layers are."
         )
     path = weights_file(name)
-    overlay = None if parse_model_name(name)[0] else {"file": str(path)}
+    overlay = None if source else {"file": str(path)}
     try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
-    except (SafetensorError, RuntimeError, KeyError, OSError, EOFError, ValueError) as error:
+        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
+        check_finite(dict(model.named_parameters()))
+    except Exception as error:  # a damaged file can raise almost anything
+        advice = "Remove the file, so that it is fetched anew."
         raise ValueError(
-            f"{path} does not hold the weights of {name} ({found.num_classes} classes): "
-            f"{' '.join(str(error).split())[:200]} Remove the file, so that it is fetched anew."
+            f"{path} does not hold the weights of {name} ({found.num_classes} classes): {reason(error)}. "
+            f"{_SAVE_AGAIN if source == 'local-dir' else advice}"
         ) from error
+    return model
 
 
 def _own_config(source: str, place: str) -> PretrainedCfg:
@@ -142,12 +145,17 @@ def _own_config(source: str, place: str) -> PretrainedCfg:
         raise _unreachable(place, error) from error
     except OSError as error:
         raise _unreachable(place, error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"The config.json of {place} is not one that timm writes ({error}).") from error
+    except Exception as error:  # a damaged file can raise almost anything
+        raise _not_timms(source, place, error) from error
     known = {field.name for field in fields(PretrainedCfg)}
     return PretrainedCfg(
         **{key: value for key, value in found.items() if key in known} | {"architecture": architecture}
     )
+
+
+def _not_timms(source: str, place: str, error: Exception) -> ValueError:
+    advice = _SAVE_AGAIN if source == "local-dir" else "Choose a model that timm saved."
+    return ValueError(f"The config.json of {place} is not one that timm writes ({reason(error)}). {advice}")
 
 
 @cache
@@ -158,8 +166,14 @@ def digest(path: Path) -> str:
 
 @cache
 def _on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return timm.create_model(name)
+    source, place = parse_model_name(name)
+    try:
+        with torch.device("meta"):
+            return timm.create_model(name)
+    except Exception as error:  # an architecture that timm has not, or arguments that it does not take
+        if not source:
+            raise
+        raise _not_timms(source, place, error) from error
 
 
 def _check_blob(path: Path) -> None:

@@ -26,9 +26,15 @@ def layer_table(model: nn.Module) -> pd.DataFrame:
     Returns:
         Indexed as `layers`, with weights (their number), zeros, sparsity (zeros / weights), score and
         magnitude (the survivors' `LOW` quantile; NaN if nothing was removed), threshold (their lowest score) and
-        sharp (whether the smallest survivors lie well above zero, as after a cut by magnitude).
+        sharp (whether the smallest survivors lie well above zero, as after a cut by magnitude). A layer that was
+        removed whole has NaN in all of these.
+
+    Raises:
+        ValueError: a model without prunable layers.
     """
     table, rows = layers(model), []
+    if table.empty:
+        raise ValueError(f"{type(model).__name__} has no prunable layers: see modules().")
     for name in table.name:
         weight = model.get_parameter(name).detach().flatten()
         kept = weight != 0
@@ -90,10 +96,13 @@ def hypotheses(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Indexed by method: shares (the quantity), within (its group), spread (largest / smallest, in the worst
-        group), fits. LAMP is a DIMAP whose modules have the same threshold, and a global threshold is the same
-        for every module: where the narrower one fits, so does the wider.
+        group; 1 where all are equal, NaN where nothing was removed, or everything), fits. LAMP is a DIMAP whose
+        modules have the same threshold, and a global threshold is the same for every module: where the narrower
+        one fits, so does the wider. A layer that was removed whole has no survivor to leave a trace, and no score
+        of equation 10 removes it, since a layer's largest is 1.
     """
     cut = table[table.zeros > 0]
+    left = cut[cut.zeros < cut.weights]
     whole = pd.Series("the model", index=cut.index)
     kinds = {
         "dimap": ("score", "a module", cut.module),
@@ -107,8 +116,10 @@ def hypotheses(table: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for method, (quantity, within, group) in kinds.items():
         values = cut.groupby(group)[quantity]
-        spread = (values.max() / values.min()).max() if len(cut) else float("nan")
-        fits = len(cut) == len(table) and bool(cut.sharp.all()) and spread <= FITS.get(quantity, float("inf"))
+        most, least = values.max(), values.min()
+        spread = (most / least).where(most != least, 1.0).max() if len(cut) else float("nan")
+        fits = len(cut) == len(table) and bool(left.sharp.all()) and spread <= FITS.get(quantity, float("inf"))
+        fits = fits and len(left) > 0 and (quantity != "score" or len(left) == len(cut))
         if method in shares:
             fits = fits and equal_shares(shares[method])
         rows[method] = {"shares": quantity, "within": within, "spread": spread, "fits": fits}
@@ -136,13 +147,16 @@ def against_dense(model: nn.Module, dense: nn.Module) -> pd.Series:
         dense: the same architecture with the weights from before pruning.
 
     Raises:
-        ValueError: another architecture.
+        ValueError: another architecture, or nothing or everything removed, which every method does alike.
     """
     kept = {name: model.get_parameter(name) != 0 for name in prunable(model)}
     if {name: dense.get_parameter(name).shape for name in prunable(dense)} != {n: m.shape for n, m in kept.items()}:
         raise ValueError("The dense weights are of another architecture than the pruned ones.")
     total = sum(mask.numel() for mask in kept.values())
     ratio = 1 - sum(int(mask.sum()) for mask in kept.values()) / total
+    if ratio in (0, 1):
+        what = "Everything" if ratio else "Nothing"
+        raise ValueError(f"{what} was removed from the prunable weights, which every method would do alike.")
     agree = {}
     for method in ("dimap", "lamp", "uniform", "global", "module-magnitude"):
         chosen = make_masks(dense, ratio, method)
@@ -156,7 +170,10 @@ def verdict(table: pd.DataFrame) -> str:
         return "dense: nothing was removed"
     if (table.zeros == 0).any():
         return f"none: {int((table.zeros == 0).sum())} of {len(table)} layers are whole"
-    if not table.sharp.all():
+    left = table[table.zeros < table.weights]
+    if left.empty:
+        return "none: everything was removed, so nothing tells which way"
+    if not left.sharp.all():
         return "none: in some layers the smallest survivors reach down to zero, so they were not cut by magnitude"
     fits = hypotheses(table).fits
     names = [method for method in ("uniform", "global", "lamp", "module-magnitude", "dimap") if fits[method]]

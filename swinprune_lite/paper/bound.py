@@ -4,11 +4,12 @@ import copy
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable
 from swinprune_lite.pruning.importance import importance
 
 Chain = list[torch.Tensor]
@@ -51,7 +52,12 @@ def bound_trials(trials: int, seed: int = 0, inputs: int = 64, activation=torch.
     Returns:
         One row a trial: depth, layer, kept (share), change (largest output change over random inputs
         of norm 1), bound, ratio (change / bound; above 1 would violate equation 7).
+
+    Raises:
+        ValueError: fewer trials or inputs than 1.
     """
+    if trials < 1 or inputs < 1:
+        raise ValueError(f"trials and inputs must be 1 or more; got {trials!r} and {inputs!r}.")
     generator = torch.Generator().manual_seed(seed)
     rows = []
     for _ in range(trials):
@@ -86,19 +92,34 @@ def layer_distortions(model: nn.Module, ratio: float, images: torch.Tensor) -> p
 
     Returns:
         One row a layer: name, module, bound (equation 8 without its constant: the relative distortion
-        of the layer) and change (of the logits, relative to their norm, mean over images).
+        of the layer; 0 for a layer of zeros, which loses nothing) and change (of the logits, relative to
+        their norm, mean over images).
+
+    Raises:
+        ValueError: nothing to prune, a ratio outside [0, 1], no images, or logits that are all zero or not finite,
+            to which no change is relative.
     """
+    _check_what_is_measured(model, images)
+    if not 0 <= ratio <= 1:
+        raise ValueError(f"ratio must be a number in [0, 1], the share of a layer's weights to remove; got {ratio!r}.")
     model = copy.deepcopy(model).double()
     images = images.double()
     whole = model(images)
+    norms = whole.norm(dim=1)
+    if not (torch.isfinite(norms) & (norms > 0)).all():
+        raise ValueError(
+            f"{type(model).__name__} gives logits that are all zero or not finite for {int((~(norms > 0)).sum())} of "
+            f"{len(images)} images, so no change is relative to them; give a model whose head is trained, or random."
+        )
     rows = []
     for module in PRUNED_MODULES:
         for name in modules(model)[module]:
             weight = model.get_parameter(name)
             kept = weight.clone()
             weight.copy_(keep_largest(kept, kept.numel() - round(ratio * kept.numel())))
-            relative = ((kept - weight).norm() / kept.norm()).item()
-            change = ((model(images) - whole).norm(dim=1) / whole.norm(dim=1)).mean().item()
+            energy = kept.norm()
+            relative = ((kept - weight).norm() / energy).item() if energy else 0.0
+            change = ((model(images) - whole).norm(dim=1) / norms).mean().item()
             weight.copy_(kept)
             rows.append({"name": name, "module": module, "bound": relative, "change": change})
     return pd.DataFrame(rows)
@@ -114,7 +135,13 @@ def weight_distortions(model: nn.Module, count: int, images: torch.Tensor, seed:
     Returns:
         One row a weight: module, score (equation 10), magnitude, change (mean norm of the change of
         the logits).
+
+    Raises:
+        ValueError: nothing to prune, a count below 1, or no images.
     """
+    _check_what_is_measured(model, images)
+    if count < 1:
+        raise ValueError(f"count must be 1 or more; got {count!r}.")
     model = copy.deepcopy(model).double()
     images = images.double()
     generator = torch.Generator().manual_seed(seed)
@@ -141,9 +168,37 @@ def weight_distortions(model: nn.Module, count: int, images: torch.Tensor, seed:
 
 
 def rank_correlations(found: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Spearman's rank correlation of each column with "change", over all rows and within each module."""
+    """Spearman's rank correlation of each column with "change", over all rows and within each module.
+
+    NaN where there is no order to compare: fewer than two rows, or a column in which all values are equal.
+
+    Args:
+        found: rows with module, change and the columns.
+        columns: which.
+
+    Raises:
+        ValueError: a column that is missing, or holds a value that is not finite.
+    """
+    for column in ("module", "change", *columns):
+        if column not in found:
+            raise ValueError(f"There is no column {column!r} to correlate; there are {', '.join(map(str, found))}.")
+        if column != "module" and not np.isfinite(found[column].astype(float)).all():
+            raise ValueError(f"The column {column!r} holds a value that is not finite, which has no rank.")
     groups = {"all": found} | {module: found[found.module == module] for module in PRUNED_MODULES}
     return pd.DataFrame({
-        group: {column: rows[column].rank().corr(rows["change"].rank()) for column in columns}
+        group: {column: _rank_correlation(rows[column], rows["change"]) for column in columns}
         for group, rows in groups.items()
     }).T  # fmt: skip
+
+
+def _rank_correlation(first: pd.Series, second: pd.Series) -> float:
+    if first.nunique() < 2 or second.nunique() < 2:
+        return math.nan
+    return first.rank().corr(second.rank())
+
+
+def _check_what_is_measured(model: nn.Module, images: torch.Tensor) -> None:
+    if not prunable(model):
+        raise ValueError(f"{type(model).__name__} has nothing to prune: see modules().")
+    if not len(images):
+        raise ValueError("There are no images to measure a change on; give one or more.")

@@ -1,5 +1,7 @@
 """Layer by layer: magnitudes (figure 2), kept shares and thresholds (figure 5), the masks themselves (figure 6)."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import torch
@@ -31,12 +33,13 @@ def kept_shares(model: nn.Module, masks: Masks) -> pd.DataFrame:
 
 
 def thresholds(model: nn.Module, masks: Masks) -> dict[str, float]:
-    """The lowest score (equation 10) that each module keeps."""
+    """The lowest score (equation 10) that each module keeps; NaN for one that keeps nothing."""
     parameters = dict(model.named_parameters())
-    return {
-        module: min(importance(parameters[name])[masks[name]].min().item() for name in modules(model)[module])
-        for module in PRUNED_MODULES
-    }
+    found = {}
+    for module in PRUNED_MODULES:
+        kept = [importance(parameters[name])[masks[name]] for name in modules(model)[module]]
+        found[module] = min((scores.min().item() for scores in kept if len(scores)), default=math.nan)
+    return found
 
 
 def first_block(model: nn.Module, masks: Masks) -> dict[str, np.ndarray]:

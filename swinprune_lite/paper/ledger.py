@@ -23,6 +23,7 @@ from swinprune_lite.paper.arithmetic import (
     decimals,
     difference_checks,
     suspects,
+    torn,
 )
 from swinprune_lite.paper.claims import claims
 from swinprune_lite.paper.numbers import counterpart, paper_table
@@ -94,13 +95,12 @@ class Ledger:
         """Every number, then every claim."""
         in_claims = difference_checks()
         suspected = suspects(checks() + [check for checked in in_claims.values() for check in checked])
-        rows = []
+        rows, copies = [], torn()
         for cell in cells():
             found = self.find(cell)
-            if cell.id in suspected and found.verdict != REPRODUCED:
-                found = Found(
-                    f"one of the numbers in {suspected[cell.id]}", "arithmetic", "0", ARITHMETIC, "reproduction_ledger"
-                )
+            if cell.id in copies or (cell.id in suspected and found.verdict != REPRODUCED):
+                said = copies.get(cell.id) or suspected[cell.id]
+                found = Found(f"one of the numbers in {said}", "arithmetic", "0", ARITHMETIC, "reproduction_ledger")
             rows.append(Row(cell.id, _where(cell), cell.printed, **asdict(found)))
         return rows + [Row(*claim[:3], **asdict(claim[3])) for claim in claims(self, in_claims)]
 

@@ -4,17 +4,36 @@ The files in `shipped/paper/` were typed from He and Zhou, "Data-independent Mod
 Hierarchical Vision Transformers", ICLR 2024. Nothing in them was measured here.
 """
 
+import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import yaml
 
-from swinprune_lite.files import SHIPPED
+from swinprune_lite.files import SHIPPED, reason
 
 FOLDER = SHIPPED / "paper"
 TABLES = ("table1_pruned_swin", "table2a_vit_variants", "table2b_vit_compression", "table3_uniform_vs_dimap",
           "table4_model_as_module", "fig1_component_shares")  # fmt: skip
+NOMINAL = {"nominal_ratio_pct", "ratio_pct", "image_size"}
+"""Columns of numbers that say what a row is, as its names do."""
+
+NUMBER = re.compile(r"\d+(\.\d+)?(e-?\d+)?")
+NAMES = {
+    "table1_pruned_swin": "41c2f0477161",
+    "table2a_vit_variants": "80d7fe1172bf",
+    "table2b_vit_compression": "1e37db28de10",
+    "table3_uniform_vs_dimap": "552a0e08e4ae",
+    "table4_model_as_module": "3def11eaf8f5",
+    "fig1_component_shares": "642d308db5dc",
+    "claims": "c853026e1b2d",
+}
+"""Digests of all that is no number: of a table the names of its rows and columns, of the claims their words."""
+
+_CLAIM = ("id", "where", "claim", "needs")
+_RESTORE = "restore it with 'git checkout' or reinstall swinprune-lite"
 TIMM_NAMES = {
     "Swin-T": "swin_tiny_patch4_window7_224",
     "Swin-S": "swin_small_patch4_window7_224",
@@ -41,7 +60,7 @@ def paper_table(name: str, as_printed: bool = False) -> pd.DataFrame:
         as_printed: text, digit for digit ("14.0"), empty where the paper prints nothing, in place of numbers.
 
     Raises:
-        ValueError: unknown name.
+        ValueError: unknown name, or a file that is damaged.
     """
     if name not in TABLES:
         raise ValueError(f"Unknown table {name!r}; choose one of {', '.join(TABLES)}.")
@@ -50,9 +69,49 @@ def paper_table(name: str, as_printed: bool = False) -> pd.DataFrame:
 
 @cache
 def _read(path: Path, as_printed: bool) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False) if as_printed else pd.read_csv(path)
+    try:
+        printed = pd.read_csv(path, dtype=str, keep_default_na=False, encoding_errors="strict")
+        _check_printed(path.stem, printed)
+        return printed if as_printed else pd.read_csv(path)
+    except (ValueError, OSError) as error:  # of pandas too
+        raise ValueError(f"{path} is damaged ({reason(error)}); {_RESTORE}.") from error
+
+
+def _check_printed(name: str, table: pd.DataFrame) -> None:
+    """Raise ValueError unless the table has its rows and columns, names them as it must, and holds numbers.
+
+    Which numbers they are is left to the ledger. Names are compared by a digest, since they cannot be computed.
+    """
+    numeric = [column for column in table if re.search("_(pct|m|g)$", column) and column not in NOMINAL]
+    if _short_digest(table.drop(columns=numeric).to_csv(index=False, lineterminator="\n"), *numeric) != NAMES[name]:
+        raise ValueError("a row, a column or a name in it is not what it was")
+    for column in numeric:
+        for row, text in table[column].items():
+            if text and not re.fullmatch(r"-?\d+(\.\d+)?", text):
+                raise ValueError(f"{text!r} in row {row + 1} under {column} is no number")
 
 
 def paper_claims() -> list[dict]:
-    """What the paper claims in prose: id, where, claim, needs, and for some check or note."""
-    return yaml.safe_load((FOLDER / "claims.yaml").read_text())
+    """What the paper claims in prose: id, where, claim, needs, and for some check or note.
+
+    Raises:
+        ValueError: a file that is damaged.
+    """
+    path = FOLDER / "claims.yaml"
+    try:
+        claims = yaml.safe_load(path.read_bytes())
+        if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
+            raise ValueError("it is no list of claims")
+        for claim in claims:
+            if not all(isinstance(value, str) for value in claim.values()) or not {*_CLAIM} <= claim.keys():
+                raise ValueError(f"{claim.get('id')} lacks one of {', '.join(_CLAIM)}, or a text there")
+        words = (f"{claim['id']} {claim['needs']} {NUMBER.sub('#', claim['claim'])}" for claim in claims)
+        if _short_digest(*words) != NAMES["claims"]:
+            raise ValueError("an identifier or a word in it is not what it was")
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({reason(error)}); {_RESTORE}.") from error
+    return claims
+
+
+def _short_digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]

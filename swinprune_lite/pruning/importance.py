@@ -27,14 +27,20 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
         ValueError: an empty tensor, a type that is not floating, the meta device, NaN or infinity.
     """
     check_weight("weight", weight)
-    magnitude = weight.detach().flatten().to(torch.float64).abs()
-    # times a power of two, which loses no digit: the squares of float64 weights stay in range
-    magnitude = torch.ldexp(magnitude, -torch.frexp(magnitude.max()).exponent)
+    magnitude = scaled(weight.detach().flatten()).abs()
     ordered, positions = magnitude.sort(descending=True, stable=True)
     square = ordered.square()
     scores = torch.empty_like(square)
     scores[positions] = relative_energy(square, square.cumsum(0))
     return scores.view(weight.shape)
+
+
+def scaled(weight: torch.Tensor) -> torch.Tensor:
+    """The weights in float64, times a power of two that brings the largest near 1: no digit is lost, and the squares
+    of float64 weights stay in range.
+    """
+    weight = weight.to(torch.float64)
+    return torch.ldexp(weight, -torch.frexp(weight.abs().max()).exponent)
 
 
 def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,12 @@
 """How long a profile takes on other machines: estimates, from MACs that are counted and speed that was measured."""
 
-import json
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
 from swinprune_lite.files import RESULTS
+from swinprune_lite.kept import kept
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.paper.counts import whole
 from swinprune_lite.paper.numbers import TIMM_NAMES, counterpart
@@ -16,6 +17,7 @@ THROUGHPUT = RESULTS / "throughput.json"
 """What `benchmarks/throughput.py --keep` measured."""
 
 IMAGES = {"imagenette": 3_925, "imagenet": 50_000}  # that accuracy is measured on
+COLUMNS = {"model": str, "work": str} | dict.fromkeys(("images_a_second", "bytes_an_image", "bytes_beside"), float)
 BACKWARD = 3  # a training step costs about as much as three forward passes
 
 
@@ -28,6 +30,9 @@ class Machine:
         peak: multiply-accumulates a second in float32, from its maker's sheet.
         share: of the peak that a network of this kind may reach: an assumption.
         memory: bytes.
+
+    Raises:
+        ValueError: a peak or memory that is not above zero, or a share outside (0, 1].
     """
 
     name: str
@@ -35,15 +40,30 @@ class Machine:
     share: float
     memory: float
 
+    def __post_init__(self) -> None:
+        if not (0 < self.peak < math.inf and 0 < self.share <= 1 and 0 < self.memory < math.inf):
+            raise ValueError(
+                f"{self.name} must have a peak and memory above zero and a share in (0, 1]; got {self.peak!r}, "
+                f"{self.memory!r} and {self.share!r}."
+            )
+
 
 COLAB = Machine("Colab's free GPU (T4)", 4.05e12, 0.3, 15e9)
 LARGE = Machine("one A100", 9.75e12, 0.4, 40e9)
 
 
 def throughput() -> dict:
-    """What was measured, "rows" as a data frame: model, work, images_a_second, bytes_an_image, bytes_beside."""
-    found = json.loads(THROUGHPUT.read_text())
-    return found | {"rows": pd.DataFrame(found["rows"])}
+    """What was measured, "rows" as a data frame: model, work, images_a_second, bytes_an_image, bytes_beside.
+
+    Raises:
+        LookupError: nothing was measured.
+        ValueError: a file that is damaged or was altered, or a speed of zero.
+    """
+    advice = "run 'python benchmarks/throughput.py --keep'"
+    found = kept(THROUGHPUT, {"rows": COLUMNS}, advice)
+    if not (found["rows"].images_a_second > 0).all():
+        raise ValueError(f"{THROUGHPUT} has a speed that is not above zero images a second; remove it and {advice}.")
+    return found
 
 
 def work(profile: Profile) -> pd.DataFrame:
@@ -51,7 +71,12 @@ def work(profile: Profile) -> pd.DataFrame:
 
     Args:
         profile: "imagenette" or "imagenet".
+
+    Raises:
+        ValueError: another profile, for which nothing is estimated.
     """
+    if profile.name not in IMAGES:
+        raise ValueError(f"Estimates are made for {' and '.join(IMAGES)}; got the profile {profile.name!r}.")
     epoch = TRAINING_IMAGES if profile.name == "imagenet" else profile.finetune_steps * profile.batch_size
     rows = [
         {
@@ -89,7 +114,13 @@ def hours(profile: Profile, machine: Machine | None = None) -> pd.DataFrame:
 
 
 def memory(batch: int) -> pd.DataFrame:
-    """Bytes that evaluation and fine-tuning take with batches of so many images, by model; measured and extended."""
+    """Bytes that evaluation and fine-tuning take with batches of so many images, by model; measured and extended.
+
+    Raises:
+        ValueError: a batch below 1.
+    """
+    if batch < 1:
+        raise ValueError(f"A batch has 1 image or more; got {batch!r}.")
     rows = throughput()["rows"]
     return by_model(rows.assign(bytes=rows.bytes_beside + batch * rows.bytes_an_image), "bytes")
 

@@ -1,5 +1,6 @@
 """Distillation: a pruned model learns what the dense one says, so that its training images need no labels."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ class Taught:
         batches: sized iterable of (images (B, C, H, W), classes), which are not looked at.
         teacher: the dense model, in evaluation mode; images to logits (B, classes).
         temperature: the logits are divided by it before the softmax; above 1 the teacher tells more of
-            the classes it finds unlikely.
+            the classes it finds unlikely. It must be above zero.
 
     Each batch is (images, probabilities (B, classes)). Cross-entropy with them differs from the
     Kullback-Leibler divergence to the teacher by a constant (Hinton, Vinyals and Dean, 2015).
@@ -26,6 +27,10 @@ class Taught:
     batches: Iterable
     teacher: nn.Module
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be a number above zero; got {self.temperature!r}.")
 
     def __len__(self) -> int:
         """Batches in one pass."""

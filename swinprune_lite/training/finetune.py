@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from timm.optim import param_groups_weight_decay
 from torch import nn
 from torch.utils.data import DataLoader
 
-from swinprune_lite.files import atomic, require_writable
+from swinprune_lite.files import atomic, check_finite, load_weights_only, reason, require_writable
 from swinprune_lite.training.batches import (
     Batch,
     check_ahead,
@@ -34,6 +33,9 @@ from swinprune_lite.training.surroundings import (
     own_accelerator,
     plain_arithmetic,
 )
+
+_STATE = {"identity": dict, "losses": list, "model": dict, "optimizer": dict, "schedule": dict}
+_BEGIN_ANEW = "it was not used. Remove it to begin anew."
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,8 @@ def _train(
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: recipe.factor(step, steps))
         parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         parts |= {"scaler": accelerator.scaler} if accelerator.scaler else {}
-        for name, part in parts.items() if state else ():
-            part.load_state_dict(state[name])
+        if state:
+            _load(state, parts, checkpoint)
         replaced = "forward" in vars(model)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
         shares = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
@@ -293,18 +295,57 @@ def _save(path: Path, parts: dict, identity: dict[str, str], losses: list[float]
 
 def _read(path: Path, identity: dict[str, str], model: nn.Module) -> dict:
     """A checkpoint of this very run; nothing is loaded into anything yet."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        found, weights, _ = state["identity"], state["model"], state["losses"]
-        shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, AttributeError, EOFError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise ValueError(
-            f"{path} is no checkpoint of a fine-tuning ({reason}); it was not used. Remove it to begin anew."
-        ) from error
+    state = read_state(path)
+    found = state["identity"]
     if differing := [name for name, value in identity.items() if found.get(name) != value]:
         said = ", ".join(f"{name} {found.get(name)} there and {identity[name]} here" for name in differing)
         raise ValueError(f"{path} belongs to another run: {said}. Remove it to begin anew, or give the same settings.")
-    if shapes != {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}:
+    if not _alike(state["model"], model.state_dict()):
         raise ValueError(f"{path} belongs to another model, with other weights. Remove it to begin anew.")
     return state
+
+
+def read_state(path: Path) -> dict:
+    """The content of a checkpoint: identity, losses, and the states of model, optimizer and schedule.
+
+    Raises:
+        ValueError: a file that is none, damaged, or holds NaN or infinity.
+    """
+    state = load_weights_only(path, "checkpoint of a fine-tuning", _BEGIN_ANEW)
+    try:
+        for key, type_ in _STATE.items():
+            if not isinstance(state, dict) or not isinstance(state.get(key), type_):
+                raise ValueError(f"it lacks {key}")
+        losses = state["losses"]
+        if not all(isinstance(loss, float) and math.isfinite(loss) for loss in losses):
+            raise ValueError("its losses are not all finite numbers")
+        if state["schedule"]["last_epoch"] != len(losses):
+            raise ValueError(f"it holds {len(losses)} losses after {state['schedule']['last_epoch']} steps")
+        check_finite(state["model"])
+        for number, held in state["optimizer"]["state"].items():
+            check_finite({f"{key} of parameter {number}": value for key, value in held.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no checkpoint of a fine-tuning: {reason(error)}; {_BEGIN_ANEW}") from error
+    return state
+
+
+def _load(state: dict, parts: dict, path: Path) -> None:
+    """Bring the states back, that of the model last, so that a refusal leaves it as it was."""
+    try:
+        for name in sorted(parts, key="model".__eq__):
+            parts[name].load_state_dict(state[name])
+            if name == "optimizer":
+                for parameter, held in parts[name].state.items():
+                    moments = {key: held[key] for key in ("exp_avg", "exp_avg_sq")}
+                    if not _alike(moments, dict.fromkeys(moments, parameter)):
+                        raise ValueError("its optimizer is one of other weights")
+    except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is no checkpoint of a fine-tuning: {reason(error)}; {_BEGIN_ANEW}") from error
+
+
+def _alike(tensors: dict, others: dict) -> bool:
+    """Whether the names and shapes are the same, and the types of a kind."""
+    return tensors.keys() == others.keys() and all(
+        tensor.shape == others[name].shape and tensor.is_floating_point() == others[name].is_floating_point()
+        for name, tensor in tensors.items()
+    )

@@ -1,5 +1,6 @@
 """2:4 and block masks; the file of pruned weights; ONNX files."""
 
+import json
 import math
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from damage import silent
 from hypothesis import given, settings
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 import swinprune_lite as sp
@@ -19,10 +23,12 @@ from swinprune_lite.acceleration import (
     information_bound,
     load_pruned,
     save_pruned,
+    storage,
     structured_masks,
     two_four_masks,
 )
 from swinprune_lite.acceleration.onnx_export import export_onnx
+from swinprune_lite.files import content_digest
 from swinprune_lite.pruning.groupings import by_module
 
 
@@ -154,6 +160,164 @@ def test_storage_refuses_bad_input(tmp_path, model):
             load_pruned(path)
 
 
+class Held(Layer):
+    """A prunable layer, and buffers of other types."""
+
+    def __init__(self):
+        super().__init__(torch.randn(12, 20))
+        self.bias = nn.Parameter(torch.randn(12))
+        self.register_buffer("steps", torch.tensor(7))
+        self.register_buffer("seen", torch.tensor([True, False]))
+        self.register_buffer("phase", torch.tensor([1 + 2j]))
+
+
+WEIGHT = "attn.qkv.weight"
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A small file, and what it holds."""
+    path = tmp_path / "pruned.safetensors"
+    save_pruned(Held(), path, {WEIGHT: torch.rand(12, 20) > 0.5}, "float32")
+    return path, *load_pruned(path)
+
+
+def equal(one, other):
+    return one.keys() == other.keys() and all(
+        one[name].dtype == other[name].dtype and torch.equal(one[name], other[name]) for name in one
+    )
+
+
+def test_buffers_of_other_types_come_back_as_they_are(held):
+    _, state, masks = held
+    assert (state["steps"].item(), state["seen"].tolist(), state["phase"].item()) == (7, [True, False], 1 + 2j)
+    assert (state["steps"].shape, state["steps"].dtype) == ((), torch.int64)
+    assert list(masks) == [WEIGHT]
+
+
+def test_no_damage_is_believed(held):
+    path, state, masks = held
+
+    def same(found):
+        return equal(found[0], state) and equal(found[1], masks)
+
+    assert silent(path, lambda: load_pruned(path), same, 300) == []
+
+
+def rewrite(path, change, signed):
+    """Change a file's content, with its digest or, as in earlier files, without one."""
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    header = json.loads(metadata["tensors"])
+    change(metadata, tensors, header)
+    if metadata.get("tensors"):
+        metadata["tensors"] = metadata["tensors"] if header is None else json.dumps(header)
+    metadata.pop("sha256")
+    if signed:
+        metadata["sha256"] = content_digest(metadata, storage._KEYS, tensors)
+    save_file(tensors, path, metadata)
+
+
+def described(name=WEIGHT, **changes):
+    return lambda _, tensors, header: header[name].update(changes)
+
+
+def stream(name, content):
+    return lambda _, tensors, header: tensors.update({name: content})
+
+
+CHANGES = {
+    "a shape": (described(shape=[12, 21]), "attn.qkv.weight"),
+    "a smaller shape": (described(shape=[11, 20]), "marks more weights than its shape|bytes, by its shape"),
+    "a huge shape": (described(shape=[10**30]), "more numbers than any machine holds"),
+    "a large shape": (described("bias", shape=[10**12]), "must hold 1000000000000 bytes"),
+    "a negative shape": (described("bias", shape=[-12, -1]), "must have a shape of whole numbers"),
+    "a shape of text": (described(shape="12"), "must have a shape of whole numbers"),
+    "a fraction": (described("bias", shape=[12.0]), "must have a shape of whole numbers"),
+    "no shape": (lambda *parts: parts[2][WEIGHT].pop("shape"), "must have a shape of whole numbers"),
+    "an unknown type": (described(dtype="float17"), "is of type 'float17'; known are float16"),
+    "no type": (described(dtype=None), "is of type None"),
+    "a name of torch's": (described(dtype="nn"), "is of type 'nn'"),
+    "a wider type": (described(dtype="float64"), "it has no stream of bytes attn.qkv.weight.4"),
+    "a narrower type": (described(dtype="float16"), "it holds also attn.qkv.weight.2"),
+    "no dictionary": (lambda *parts: parts[2].update({WEIGHT: 3}), "must have a shape of whole numbers"),
+    "a tensor more": (lambda *parts: parts[2].update(more={"shape": [1], "dtype": "bool"}), "no stream .* more.0"),
+    "a tensor less": (lambda *parts: parts[2].pop("bias"), "it holds also bias.0"),
+    "no mask": (lambda *parts: parts[1].pop(f"{WEIGHT}.mask"), "must hold 240 bytes|do not list its tensors"),
+    "a plane less": (lambda *parts: parts[1].pop(f"{WEIGHT}.3"), "no stream of bytes attn.qkv.weight.3"),
+    "a mask of another length": (stream(f"{WEIGHT}.mask", torch.ones(3, dtype=torch.uint8)), "must hold 30 bytes"),
+    "another type of stream": (stream("bias.0", torch.ones(12)), "no stream of bytes bias.0"),
+    "another shape of stream": (stream("bias.0", torch.ones(3, 4, dtype=torch.uint8)), "no stream of bytes bias.0"),
+    "not a truth": (stream("seen.0", torch.tensor([7, 0], dtype=torch.uint8)), "neither true nor false"),
+    "NaN": (stream("bias.3", torch.full((12,), 255, dtype=torch.uint8)), "bias holds NaN or infinity"),
+    "no JSON": (lambda *parts: parts[0].update(uncoded="["), "it is no JSON"),
+    "no list": (lambda *parts: parts[0].update(uncoded="3"), "do not list its tensors"),
+    "unknown streams": (lambda *parts: parts[0].update(uncoded='["none"]'), "do not list its tensors"),
+    "coded streams that are none": (lambda *parts: parts[0].update(uncoded="[]"), "cannot be decoded"),
+    "a key less": (lambda *parts: parts[0].pop("uncoded"), "its metadata must have the keys"),
+    "a key more": (lambda *parts: parts[0].update(sha255="0"), "its metadata must have the keys"),
+    "another format": (lambda *parts: parts[0].update(format="version 2"), "its metadata lack the format"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*has no digest")
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("case", CHANGES)
+def test_what_does_not_agree_gets_one_sentence(held, case, signed):
+    path, (change, said) = held[0], CHANGES[case]
+    rewrite(path, change, signed)
+    with pytest.raises(ValueError, match=said) as caught:
+        load_pruned(path)
+    assert str(caught.value).startswith(f"{path} does not hold pruned weights (")
+    assert str(caught.value).endswith("; save them anew with save_pruned.")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_header_that_was_edited_alone_is_not_believed(held):
+    path = held[0]
+    path.write_bytes(path.read_bytes().replace(rb'"shape\": [12, 20]', rb'"shape\": [20, 12]'))
+    with pytest.raises(ValueError, match="altered after it was saved: its content does not match its own SHA-256"):
+        load_pruned(path)
+
+
+def test_a_file_from_before_there_were_digests_is_read_and_said_to_have_none(held):
+    path, state, masks = held
+    rewrite(path, lambda *_: None, signed=False)
+    with pytest.warns(UserWarning, match="has no digest, so an altered value would not be noticed; save it anew"):
+        found = load_pruned(path)
+    assert equal(found[0], state)
+    assert equal(found[1], masks)
+
+
+def test_a_small_file_takes_no_more_memory_than_its_header_says(held):
+    """A coded stream that would grow a thousandfold is not decoded to its end."""
+    path = held[0]
+    bomb = torch.from_numpy(np.frombuffer(storage._shorter(np.zeros(10**6, np.uint8))[0], np.uint8).copy())
+    rewrite(path, lambda metadata, tensors, _: (tensors.update({"bias.0": bomb}), metadata.update(uncoded="[]")), True)
+    with pytest.raises(ValueError, match="does not hold pruned weights"):
+        load_pruned(path)
+    coded = storage._Streams({"bias.0": bomb}, set())
+    with pytest.raises(ValueError, match="must hold 12 bytes"):
+        coded.take("bias.0", 12)
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=r"attn\.qkv\.weight holds a value .* it holds NaN or infinity"):
+            save_pruned(Layer(torch.full((2, 4), value)), tmp_path / "pruned.safetensors", {}, "float32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_information_bound_of_nothing_and_of_what_is_no_mask():
+    assert information_bound({}) == 0
+    assert information_bound({"a": torch.zeros(8, dtype=torch.bool)}) == 0
+    assert information_bound({"a": torch.zeros(0, dtype=torch.bool)}, others=1) == 2
+    with pytest.raises(ValueError, match="mask of a must be a bool tensor; got torch.float32"):
+        information_bound({"a": torch.ones(8)})
+    with pytest.raises(ValueError, match="others must be 0 or more and bits 1 or more; got -1 and 16"):
+        information_bound({}, others=-1)
+
+
 def test_an_onnx_file_runs_without_this_package(tmp_path, model):
     small = compact(model, structured_masks(model, 0.5))
     path = tmp_path / "small.onnx"
@@ -181,4 +345,17 @@ def test_an_onnx_file_runs_without_this_package(tmp_path, model):
 def test_export_refuses_bad_input(tmp_path, model):
     with pytest.raises(ValueError, match="got a batch of 0"):
         export_onnx(model, tmp_path / "model.onnx", batch=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_logits_that_cannot_be_compared_are_not_exported(tmp_path):
+    model = sp.load_lite("swin_lite_tiny")
+    torch.nn.init.zeros_(model.head.fc.weight)
+    for bias in (0.0, 1.0):
+        torch.nn.init.constant_(model.head.fc.bias, bias)
+        with pytest.raises(ValueError, match="are the same for two different images"):
+            export_onnx(model, tmp_path / "model.onnx")
+    torch.nn.init.constant_(model.head.fc.bias, float("nan"))
+    with pytest.raises(ValueError, match="are not finite for an image of noise"):
+        export_onnx(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
