@@ -36,8 +36,10 @@ from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import digest, make_masks
 from swinprune_lite.studies.profiles import SWIN_BATCH, get_profile
 from swinprune_lite.training.evaluate import verdicts
-from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune, read_state
+from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.memory import advise_on_memory
+from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
+from swinprune_lite.training.state import read_state
 
 STARTED = time.perf_counter()
 _DAMAGED = "remove it, or give another --folder"

@@ -10,7 +10,7 @@ from swinprune_lite.files import home
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.sources import Source
 from swinprune_lite.pruning.methods import METHODS
-from swinprune_lite.training.finetune import Recipe
+from swinprune_lite.training.recipe import Recipe
 from swinprune_lite.types import Batches
 
 

@@ -15,7 +15,7 @@ from swinprune_lite.measurements.live import drawn
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.studies.profiles import PROFILES
-from swinprune_lite.training.finetune import Recipe
+from swinprune_lite.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=4, lr=1e-3, warm_up=0.1, weight_decay=0.05, label_smoothing=0.0, precision=torch.float32)
 """Short: four passes over the 10,000 shipped training pairs. It is the first recipe that was tried."""

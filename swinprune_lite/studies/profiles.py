@@ -14,7 +14,7 @@ from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.lite import LITE_MODELS
 from swinprune_lite.models.pretrained import PAPER_MODELS, best_device
 from swinprune_lite.paper.numbers import counterpart, paper_table
-from swinprune_lite.training.finetune import PAPER_RECIPE
+from swinprune_lite.training.recipe import PAPER_RECIPE
 
 SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for
 SWIN_CROP = 224 / 256  # of Swin's code, which measured the paper's dense accuracies; timm's own is 0.9
