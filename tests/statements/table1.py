@@ -108,6 +108,17 @@ TABLE1_STATEMENTS = [
         ],
     ),
     table1(
+        "Beside their own one shot small and base lose {} ± {} points at 15 %, just outside the interval.",
+        lambda: [
+            -again.won(S, 0.15).won,
+            again.won(S, 0.15).half,
+            f"{again.won(S, 0.15).won:.1f}" == f"{again.won(B, 0.15).won:.1f}",
+            not inside(again.won(S, 0.15)),
+            not inside(again.won(B, 0.15)),
+            inside(*(again.won(model, 0.35) for model in MODELS), again.won(T, 0.15)),
+        ],
+    ),
+    table1(
         "At 55 % small and base lose {} ± {} and {} ± {} points in one shot, tiny {} ± {}. The fine-tuning "
         "wins back {} ± {} on small; on base and tiny what it wins back, {} ± {} and {} ± {}, is inside its "
         "interval.",
