@@ -27,7 +27,7 @@ def identity_of(model: nn.Module, recipe: Recipe, steps: int, processes: int, se
 
 
 def save_state(path: Path, parts: dict, identity: dict[str, str], losses: list[float]) -> None:
-    """Write the states of all parts, what run they belong to, and the losses so far; the file is whole or the old one."""
+    """Write the states of all parts, whose run they are, and the losses so far; the file is whole or the old one."""
     with atomic(path) as temporary:
         state = {name: part.state_dict() for name, part in parts.items()}
         torch.save({"identity": identity, "losses": losses} | state, temporary)

@@ -8,7 +8,7 @@ import torch
 import swinprune_lite as sp
 from swinprune_lite.acceleration import group_counts
 from swinprune_lite.clock import runtimes, sizes, time_shares
-from swinprune_lite.training.finetune import Recipe
+from swinprune_lite.training.recipe import Recipe
 
 SHORT = Recipe(epochs=1, lr=1e-4, label_smoothing=0.0, precision=torch.float32)
 

@@ -16,7 +16,8 @@ from yacs.config import CfgNode
 import swinprune_lite as sp
 from swinprune_lite.models import checkpoints
 from swinprune_lite.paper import audit
-from swinprune_lite.training.finetune import Recipe, finetune
+from swinprune_lite.training.finetune import finetune
+from swinprune_lite.training.recipe import Recipe
 
 SMALL = {"embed_dim": 16, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 4, 8), "num_classes": 7}
 METHODS = ("dimap", "lamp", "uniform", "global", "module-magnitude")

@@ -17,7 +17,7 @@ from swinprune_lite.paper import counts
 from swinprune_lite.paper.numbers import paper_table
 from swinprune_lite.studies import acceleration as accuracy
 from swinprune_lite.studies import estimate, profiles
-from swinprune_lite.training.finetune import PAPER_RECIPE
+from swinprune_lite.training.recipe import PAPER_RECIPE
 
 NAMES = [  # what there are so many of, wherever it is said
     Statement("*", "{} training seeds", count(SEEDS[0], SEEDS == [3, 3, 1])),

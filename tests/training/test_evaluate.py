@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
 from swinprune_lite.training.evaluate import _ranks, ranks, verdicts
-from swinprune_lite.training.finetune import Recipe, finetune
+from swinprune_lite.training.finetune import finetune
+from swinprune_lite.training.recipe import Recipe
 
 
 class Fixed(nn.Module):

@@ -23,7 +23,8 @@ from torchvision.datasets import Imagenette
 
 import swinprune_lite as sp
 from swinprune_lite import lite_data
-from swinprune_lite.training.finetune import PAPER_RECIPE, Recipe, finetune
+from swinprune_lite.training.finetune import finetune
+from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
 
 ROOT = Path(__file__).parents[2]
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
