@@ -54,7 +54,7 @@ def relative_energy(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
     Returns:
         float64 tensor of that shape, values in [0, 1]; 0 where the square is 0.
     """
-    return square / energy.masked_fill(square == 0, 1)
+    return torch.where(square > 0, square / energy, 0)
 
 
 def check_weight(name: str, weight: torch.Tensor) -> None:

@@ -33,9 +33,6 @@ def select(layers: dict[str, torch.Tensor], remove: int, criterion: Criterion) -
         ValueError: a weight of another type, on the meta device, or that holds NaN or infinity.
     """
     group = [Magnitudes(name, weight) for name, weight in layers.items()]
-    if remove == 0:
-        return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in layers.items()}
-
     _keep_squares_in_range(group)
     kept, positions, scores = [], [], []
     surely_removed = 0
@@ -89,9 +86,9 @@ def _bounds(layer: Magnitudes, criterion: Criterion) -> tuple[np.ndarray, np.nda
     def energy_from(square: np.ndarray) -> np.ndarray:
         return np.flip(np.flip(count * square).cumsum()).copy()  # of this bin and all larger ones
 
-    above = np.maximum(energy_from(low) - count * low, 0)
+    above = np.append(energy_from(low)[1:], 0)[: len(count)]
     lower = _scores(low, energy_from(high), criterion) * (1 - SLACK)
-    upper = _scores(high, above * (1 - SLACK) + high, criterion) * (1 + SLACK)
+    upper = _scores(high, above + high, criterion) * (1 + SLACK)
     return lower, upper
 
 

@@ -56,3 +56,11 @@ def test_too_high_a_ratio_says_what_is_possible(small_swin):
     with pytest.raises(ValueError, match=r"ratio 0.99 is too high for uniform\+.*give less than 0\.\d{4}"):
         sp.make_masks(small_swin, 0.99, "uniform+")
     assert sum(mask.sum() for mask in sp.make_masks(small_swin, 0.99, "erk").values()) > 0
+
+
+def test_uniform_plus_on_one_or_two_layers():
+    assert uniform_plus([[Size((10, 10))]], 0) == [0]
+    assert uniform_plus([[Size((10, 10))], [Size((10, 10))]], 0.4) == [0, 80]
+    for layers_, ratio in (([[Size((10, 10))]], 0.1), ([[Size((10, 10))], [Size((10, 10))]], 0.41)):
+        with pytest.raises(ValueError, match="too high for uniform"):
+            uniform_plus(layers_, ratio)

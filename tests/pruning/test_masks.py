@@ -51,6 +51,17 @@ def test_every_method_equals_the_textbook_way(small_swin, method, ratio):
     )
 
 
+@pytest.mark.parametrize("method", ["erk", "uniform+"])
+def test_uneven_budgets_cut_each_layer_by_magnitude(small_swin, method):
+    names = sp.prunable(small_swin)
+    removals = METHODS[method].budget([[small_swin.get_parameter(name).shape] for name in names], 0.6)
+    masks = sp.make_masks(small_swin, 0.6, method)
+    for name, remove in zip(names, removals):
+        size = small_swin.get_parameter(name).detach().abs().flatten()
+        kept = size.argsort(descending=True, stable=True)[: len(size) - remove]
+        assert torch.equal(masks[name].flatten().nonzero().squeeze(1), kept.sort().values)
+
+
 @pytest.mark.parametrize("name", ["deit_tiny_patch16_224", "swinv2_cr_tiny_ns_224", "swinv2_tiny_window8_256"])
 def test_other_architectures_equal_the_textbook_way(name):
     model = timm.create_model(name)
@@ -219,6 +230,7 @@ def test_the_ratio_is_met_exactly_in_every_group(small_swin):
 def test_random_follows_its_seed_and_the_model_is_left_alone(small_swin):
     before = {name: weight.clone() for name, weight in small_swin.named_parameters()}
     assert same(sp.make_masks(small_swin, 0.5, "random", 1), sp.make_masks(small_swin, 0.5, "random", 1))
+    assert same(sp.make_masks(small_swin, 0.5, "random"), sp.make_masks(small_swin, 0.5, "random", 0))
     assert not same(sp.make_masks(small_swin, 0.5, "random", 1), sp.make_masks(small_swin, 0.5, "random", 2))
     sp.make_masks(small_swin, 0.5)
     assert all(torch.equal(before[name], weight) for name, weight in small_swin.named_parameters())
