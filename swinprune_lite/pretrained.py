@@ -20,7 +20,7 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, load_model_config_fro
 from timm.models._hub import load_model_config_from_path
 from torch import nn
 
-from swinprune_lite.files import check_finite, reason, sha256
+from swinprune_lite.files import check_finite, check_parts, reason, sha256
 from swinprune_lite.modules import prunable
 
 PAPER_MODELS = tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base"))
@@ -124,6 +124,7 @@ def load_pretrained(name: str) -> nn.Module:
     path = weights_file(name)
     overlay = None if source else {"file": str(path)}
     try:
+        check_parts(path)
         model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
         check_finite(dict(model.named_parameters()))
     except Exception as error:  # a damaged file can raise almost anything
