@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -109,3 +110,86 @@ def test_sparse_linear_needs_a_linear_layer():
     linear = nn.Linear(3, 2)
     x = torch.randn(4, 5, 3)
     torch.testing.assert_close(timing.SparseLinear(linear)(x), linear(x))
+
+
+def test_a_layer_of_zeros_is_not_distorted():
+    model = sp.create_lite("swin_lite_tiny").eval()
+    name = sp.prunable(model)[0]
+    model.get_parameter(name).data.zero_()
+    table = bound.layer_distortions(model, 0.5, torch.randn(1, 1, 32, 64)).set_index("name")
+    assert (table.bound[name], table.change[name]) == (0, 0)
+    assert table.notna().all().all()
+
+
+def test_changes_that_are_relative_to_nothing_are_refused():
+    model = sp.create_lite("swin_lite_tiny").eval()
+    images = torch.randn(2, 1, 32, 64)
+    for measure in (bound.layer_distortions, bound.weight_distortions):
+        with pytest.raises(ValueError, match="no images to measure a change on"):
+            measure(model, 1, images[:0])
+        with pytest.raises(ValueError, match="ResNet has nothing to prune"):
+            measure(timm.create_model("resnet10t"), 1, images)
+    with pytest.raises(ValueError, match=r"ratio must be a number in \[0, 1\]"):
+        bound.layer_distortions(model, 1.5, images)
+    with pytest.raises(ValueError, match="count must be 1 or more; got 0"):
+        bound.weight_distortions(model, 0, images)
+    torch.nn.init.zeros_(model.head.fc.weight)
+    torch.nn.init.zeros_(model.head.fc.bias)
+    with pytest.raises(ValueError, match="logits that are all zero or not finite for 2 of 2 images"):
+        bound.layer_distortions(model, 0.5, images)
+    with pytest.raises(ValueError, match="trials and inputs must be 1 or more"):
+        bound.bound_trials(0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_constants_have_no_rank_correlation():
+    found = pd.DataFrame(
+        {"module": ["QKV-M"] * 3, "score": [2.0, 2.0, 2.0], "magnitude": [1, 2, 3], "change": [5, 7, 6]}
+    )
+    table = bound.rank_correlations(found, ["score", "magnitude"])
+    assert math.isnan(table.loc["all", "score"])
+    assert table.loc["all", "magnitude"] == pytest.approx(0.5)
+    assert table.loc["MLP-M"].isna().all()
+    with pytest.raises(ValueError, match="column 'magnitude' holds a value that is not finite"):
+        bound.rank_correlations(found.assign(magnitude=[1, math.nan, 3]), ["magnitude"])
+    with pytest.raises(ValueError, match="no column 'size' to correlate; there are module, score"):
+        bound.rank_correlations(found, ["size"])
+
+
+def test_the_threshold_of_a_module_that_keeps_nothing():
+    model = sp.create_lite("swin_lite_tiny")
+    masks = {name: torch.ones_like(model.get_parameter(name), dtype=torch.bool) for name in sp.prunable(model)}
+    whole = layers.thresholds(model, masks)
+    first, *others = sp.modules(model)["PRJ-M"]
+    masks[first][:] = False
+    assert layers.thresholds(model, masks)["PRJ-M"] >= whole["PRJ-M"]
+    for name in others:
+        masks[name][:] = False
+    assert math.isnan(layers.thresholds(model, masks)["PRJ-M"])
+
+
+def test_times_that_are_none_are_no_speed_ups():
+    seconds = pd.DataFrame({"dense": [2.0, 4.0], "compact": [1.0, 2.0], "masked": [1.0, 0.0]})
+    assert timing.speed(seconds, "compact").to_list() == [2.0, 2.0]
+    for frame, way in (
+        (seconds, "masked"),
+        (seconds.assign(dense=0.0), "compact"),
+        (seconds.assign(dense=math.nan), "compact"),
+    ):
+        with pytest.raises(ValueError, match="took no time that the clock can tell"):
+            timing.speed(frame, way)
+    with pytest.raises(ValueError, match="repeats must be 1 or more; got 0"):
+        timing.interleaved({"a": lambda: None}, 0)
+
+
+def test_a_record_of_times_that_was_altered_is_refused(tmp_path):
+    path = tmp_path / "times.json"
+    timing.record(pd.DataFrame([{"ratio": 0.5, "theory": 1.5, "masked": 1.0, "sparse": 0.4, "dense ms": 100.0}]), path)
+    path.write_text(path.read_text().replace('"masked": 1.0', '"masked": 1.4'))
+    with pytest.raises(
+        ValueError, match=r"times\.json is damaged \(it was altered .*; remove it and run 'make reproduce'\."
+    ):
+        timing.recorded(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"times\.json is damaged"):
+        timing.recorded(path)

@@ -45,7 +45,7 @@ PICKLES = {
     ),
     "a module": (
         lambda path, ran: torch.save(nn.Linear(2, 2), path),
-        r" \(torch\.nn\.modules\.linear\.Linear\), which",
+        r" \(torch\.nn\.modules\.linear\.Linear\), which could run code",
     ),
     "NumPy": (lambda path, ran: torch.save({"a": np.ones(2)}, path), r" \(numpy\S+\), which could run code"),
     "TorchScript": (lambda path, ran: torch.jit.script(nn.Linear(2, 2)).save(str(path)), ", which could run code"),
