@@ -95,25 +95,30 @@ def load_weights_only(path: str | Path, kind: str, advice: str, allowed: Iterabl
         ValueError: a damaged file, or one that would run code.
     """
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:  # torch reads past a wrong checksum
-                if damaged := archive.testzip():
-                    raise ValueError(f"its part {damaged} does not have its own checksum")
+        check_parts(path)
         with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise almost anything
         raise ValueError(f"{path} is no {kind} and was not opened: {reason(error)}; {advice}") from error
 
 
+def check_parts(path: str | Path) -> None:
+    """Raise ValueError if a zip archive, as torch.save writes them, has a damaged part: torch reads past that."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"its part {damaged} does not have its own checksum")
+
+
 def reason(error: BaseException) -> str:
     """Why a file could not be read, in one line. Where torch would advise to trust a pickle, that it could run code."""
-    found: BaseException | None = error
-    while found:
-        if isinstance(found, pickle.UnpicklingError) or "weights_only" in str(found):
-            named = re.search(r"(?:GLOBAL|global|class|function)\s+`?([\w.]+)", str(found))
-            said = f" ({named[1]})" if named else ""
-            return f"it is damaged, or holds more than weights and settings{said}, which could run code"
-        found = found.__cause__
+    chain = [error]
+    while chain[-1].__cause__:
+        chain.append(chain[-1].__cause__)
+    if any(isinstance(each, pickle.UnpicklingError) or "weights_only" in str(each) for each in chain):
+        named = re.search(r"(?:GLOBAL|global|class|function)\s+`?([\w.]+)", "\n".join(map(str, reversed(chain))))
+        said = f" ({named[1]})" if named else ""
+        return f"it is damaged, or holds more than weights and settings{said}, which could run code"
     said = textwrap.shorten(str(error), 160, placeholder=" ...")
     return said if said and isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__} {said}"
 

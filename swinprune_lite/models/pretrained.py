@@ -21,7 +21,7 @@ from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import check_finite, reason, sha256
+from swinprune_lite.files import check_finite, check_parts, reason, sha256
 
 PAPER_MODELS = tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base"))
 """The paper's Swin-T, S and B, trained on ImageNet-1k alone; timm's default tag of base is ImageNet-22k's."""
@@ -124,6 +124,7 @@ def load_pretrained(name: str) -> nn.Module:
     path = weights_file(name)
     overlay = None if source else {"file": str(path)}
     try:
+        check_parts(path)
         model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
         check_finite(dict(model.named_parameters()))
     except Exception as error:  # a damaged file can raise almost anything

@@ -100,6 +100,24 @@ def test_energy_is_the_derivations_by_brute_force():
     assert energies(model, mlp).sum().item() == pytest.approx(1)
 
 
+def test_matrices_of_zeros_have_no_energy_and_their_groups_go_first():
+    model = sp.create_lite("swin_lite_tiny")
+    mlp = next(part for part in parts(model) if part.kind == HIDDEN)
+    writer, reader = (model.get_submodule(name) for name in (mlp.writer, mlp.reader))
+    with torch.no_grad():
+        writer.weight.zero_()
+        assert energies(model, mlp).sum().item() == pytest.approx(0.5)
+        reader.weight.zero_()
+    assert energies(model, mlp).tolist() == [0.0] * mlp.count
+    counts = group_counts(compact(model, structured_masks(model, 0.02, multiple=1, heads_share=0)))
+    assert [path for path, count in group_counts(model).items() if counts[path] < count] == [mlp.path]
+    model.double()
+    with torch.no_grad():
+        torch.nn.init.normal_(writer.weight, std=1e-200)
+        torch.nn.init.normal_(reader.weight, std=1e200)
+    assert energies(model, mlp).sum().item() == pytest.approx(1)
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None)
 def test_the_bound_of_the_derivation_holds(seed):

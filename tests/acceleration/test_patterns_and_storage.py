@@ -160,6 +160,32 @@ def test_storage_refuses_bad_input(tmp_path, model):
             load_pruned(path)
 
 
+class Two(nn.Module):
+    """Two prunable layers of one module."""
+
+    def __init__(self, first, second):
+        super().__init__()
+        self.blocks = nn.ModuleList([Layer(first), Layer(second)])
+
+
+@pytest.mark.parametrize("scale", [1, 1e-170, 1e170])
+def test_a_layer_of_zeros_is_distorted_least(scale):
+    """Its share of the energy is 0 / 0, and nothing is lost with it; and squares stay in the range of float64."""
+    first, second = torch.zeros(4, 8, dtype=torch.float64), scale * torch.randn(4, 8, dtype=torch.float64)
+    for model, zeros in ((Two(first, second), 0), (Two(second, first), 1)):
+        masks = list(two_four_masks(model, 0.25).values())
+        assert (int((~masks[zeros]).sum()), int((~masks[1 - zeros]).sum())) == (16, 0)
+        blocks = list(block_masks(model, 0.5, (2, 4)).values())
+        assert not blocks[zeros].any()
+        assert blocks[1 - zeros].all()
+
+
+def test_patterns_of_a_network_of_zeros_remove_what_they_should():
+    model = Two(torch.zeros(4, 8), torch.zeros(4, 8))
+    assert sum(int((~mask).sum()) for mask in two_four_masks(model, 0.5).values()) == 32
+    assert sum(int((~mask).sum()) for mask in block_masks(model, 0.5, (2, 4)).values()) == 32
+
+
 class Held(Layer):
     """A prunable layer, and buffers of other types."""
 

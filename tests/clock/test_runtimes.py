@@ -82,3 +82,23 @@ def test_sizes(lite):
 def test_nothing_kept_is_said(tmp_path):
     with pytest.raises(LookupError, match=r"'python benchmarks/acceleration\.py --keep' measures it"):
         runtimes.recorded(tmp_path / "nothing.json")
+
+
+def test_numbers_of_nothing_are_refused(lite, varied, monkeypatch):
+    with pytest.raises(ValueError, match="Ratios must differ by a percent or more"):
+        sizes.sizes(lite, [0.351, 0.354])
+    with pytest.raises(ValueError, match="batch and repeats must be 1 or more"):
+        time_shares.shares(lite, 1, 0)
+    monkeypatch.setattr(runtimes, "interleaved", lambda runs, repeats: {way: [0.0] for way in runs})
+    models, theory = ({way: part[way] for way in ("dense", "compact")} for part in varied)
+    with pytest.raises(ValueError, match="A pass of 'dense' took no time that the clock can tell"):
+        runtimes.speedups(models, theory, 1, "eager", 1)
+    for temperature in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature must be a number above zero"):
+            sp.acceleration.Taught([], lite, temperature)
+
+
+def test_sizes_where_nothing_is_removed(lite):
+    (row,) = sizes.sizes(lite, [0]).to_dict("records")
+    assert row["bound"] == pytest.approx(sum(parameter.numel() for parameter in lite.parameters()) * 2 / 1e6)
+    assert np.isfinite(list(row.values())).all()

@@ -1,3 +1,5 @@
+import math
+
 import pandas as pd
 import pytest
 import torch
@@ -37,3 +39,31 @@ def test_sparse_linear_needs_a_linear_layer():
     linear = nn.Linear(3, 2)
     x = torch.randn(4, 5, 3)
     torch.testing.assert_close(timing.SparseLinear(linear)(x), linear(x))
+
+
+def test_times_that_are_none_are_no_speed_ups():
+    seconds = pd.DataFrame({"dense": [2.0, 4.0], "compact": [1.0, 2.0], "masked": [1.0, 0.0]})
+    assert timing.speed(seconds, "compact").to_list() == [2.0, 2.0]
+    for frame, way in (
+        (seconds, "masked"),
+        (seconds.assign(dense=0.0), "compact"),
+        (seconds.assign(dense=math.nan), "compact"),
+    ):
+        with pytest.raises(ValueError, match="took no time that the clock can tell"):
+            timing.speed(frame, way)
+    with pytest.raises(ValueError, match="repeats must be 1 or more; got 0"):
+        timing.interleaved({"a": lambda: None}, 0)
+
+
+def test_a_record_of_times_that_was_altered_is_refused(tmp_path):
+    path = tmp_path / "times.json"
+    timing.record(pd.DataFrame([{"ratio": 0.5, "theory": 1.5, "masked": 1.0, "sparse": 0.4, "dense ms": 100.0}]), path)
+    path.write_text(path.read_text().replace('"masked": 1.0', '"masked": 1.4'))
+    with pytest.raises(
+        ValueError,
+        match=r"times\.json is damaged \(it was altered .*; remove it and in the repository 'make reproduce' measures it\.",
+    ):
+        timing.recorded(path)
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"times\.json is damaged"):
+        timing.recorded(path)

@@ -44,3 +44,23 @@ def test_paired_difference_cuts_to_the_common_images_and_joins_the_spreads():
     difference, half = paired_difference([long, long], [short, long])
     assert difference == 50
     assert half == pytest.approx(spread([100.0, 0.0]))
+
+
+def test_intervals_of_nothing_and_of_what_is_no_accuracy():
+    assert interval(0, 5) == interval(100, 5) == 0
+    assert math.isnan(interval(50, 0))
+    for percent, images in ((101, 5), (-1, 5), (math.nan, 5), (50, -1)):
+        with pytest.raises(ValueError, match=r"An accuracy is in \[0, 100\] percent, of 0 or more images"):
+            interval(percent, images)
+    with pytest.raises(ValueError, match="The values must all be finite numbers; got"):
+        spread([1.0, math.nan])
+
+
+def test_paired_differences_need_replicates_on_both_sides():
+    one = torch.ones(4, dtype=torch.bool)
+    for first, second in (([], []), ([one], [one, one])):
+        with pytest.raises(ValueError, match="Give as many replicates on both sides, one or more"):
+            paired_difference(first, second)
+    difference, half = paired_difference([one[:1]], [~one[:1]])
+    assert difference == 100
+    assert math.isnan(half)

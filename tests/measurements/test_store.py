@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from damage import silent
 
 from swinprune_lite.measurements import store
 from swinprune_lite.measurements.evidence import Evidence
@@ -199,3 +200,31 @@ def test_top5_of_fewer_than_five_classes_is_kept_as_none(tmp_path):
     assert evidence.accuracy("swin_lite_tiny", "dense", 0.0)[0] == pytest.approx(60)
     assert str(evidence.accuracy("swin_lite_tiny", "dense", 0.0, kind="top5")) == "(nan, nan, 1)"
     assert str(evidence.drop("swin_lite_tiny", "dense", 0.0, kind="top5")) == "(nan, nan)"
+
+
+def test_no_damage_to_the_store_is_believed(filled):
+    path = filled / "swin_lite_tiny.jsonl"
+    whole = Store(filled).records
+    assert silent(path, lambda: Store(filled).records, lambda found: found == whole, 300) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: record.pop("provenance"),
+        lambda record: record.pop("key"),
+        lambda record: record["setting"].update(more=1),
+        lambda record: record["result"].pop("params"),
+        lambda record: record["result"].update(images=20_000),
+        lambda record: record["result"].update(images=0),
+        lambda record: record["result"].update(images=-8),
+    ],
+)
+def test_what_was_altered_and_signed_anew_is_refused(filled, change):
+    path = filled / "swin_lite_tiny.jsonl"
+    record = json.loads(path.read_text().splitlines()[0])
+    change(record)
+    record["digest"] = store._digest({name: value for name, value in record.items() if name != "digest"})
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(ValueError, match="line 1 is damaged or edited"):
+        Store(filled)

@@ -4,6 +4,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from damage import silent
+from safetensors.torch import load_file, save_file
 
 import swinprune_lite as sp
 from swinprune_lite import files
@@ -123,3 +125,80 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def resigned(copied, change):
+    """The checkpoint changed, and its digest in the card with it."""
+    checkpoint, card = copied / "swin_lite_tiny_seed0.safetensors", copied / "swin_lite_tiny_seed0.json"
+    weights = load_file(checkpoint)
+    change(weights)
+    save_file(weights, checkpoint)
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"sha256": files.sha256(checkpoint)}))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weights: weights["norm.weight"].fill_(float("nan")), "norm.weight holds NaN or infinity"),
+        (
+            lambda weights: weights.update({"norm.weight": torch.ones(256, dtype=torch.int32)}),
+            "norm.weight is of torch.int32",
+        ),
+        (lambda weights: weights.pop("norm.weight"), "norm.weight"),
+    ],
+)
+def test_weights_that_are_no_weights_are_refused(copied, change, said):
+    resigned(copied, change)
+    with pytest.raises(
+        ValueError, match=f"does not hold the weights of swin_lite_tiny: .*{said}.*git checkout"
+    ) as caught:
+        sp.load_lite("swin_lite_tiny")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_card_gets_one_sentence(copied):
+    """Without a digest of its own, so a digit may be altered; but it is a card of this checkpoint, or refused."""
+    path = copied / "swin_lite_tiny_seed0.json"
+    found = silent(
+        path, lambda: sp.lite_card("swin_lite_tiny"), lambda card: card["seed"] == 0 and 0 <= card["top1"] <= 100, 300
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda card: card.pop("sha256"), "it lacks sha256"),
+        (lambda card: card.update(model="swin_lite_base"), "is the card of 'swin_lite_base' with seed 0"),
+        (lambda card: card.update(seed=1), "is the card of 'swin_lite_tiny' with seed 1"),
+        (lambda card: card.update(sha256="0"), "has no SHA-256"),
+        (lambda card: card.update(top1=830.0), "top1 of 830.0, which is no percentage"),
+        (lambda card: card.update(top5="99"), "top5 of '99', which is no percentage"),
+    ],
+)
+def test_a_card_that_says_something_else_is_refused(copied, change, said):
+    path = copied / "swin_lite_tiny_seed0.json"
+    card = json.loads(path.read_text())
+    change(card)
+    path.write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=said):
+        sp.load_lite("swin_lite_tiny")
+    path.write_text("[]")
+    with pytest.raises(ValueError, match="is no card of a checkpoint: it lacks model, seed"):
+        sp.lite_card("swin_lite_tiny")
+
+
+def test_copies_of_a_card_are_no_seeds(copied):
+    for name in ("swin_lite_tiny_seed0-Copy1.json", "swin_lite_tiny_seed0 (1).json", "swin_lite_tiny_seedling.json"):
+        shutil.copy(copied / "swin_lite_tiny_seed0.json", copied / name)
+    assert sp.lite_seeds("swin_lite_tiny") == [0]
+
+
+def test_no_damage_to_the_garments_is_believed(copied):
+    path = copied / "fashion_pairs_test.npz"
+
+    def read():
+        pairs._arrays.cache_clear()
+        return sp.lite_data("test")
+
+    assert silent(path, read, lambda _: False, 12) == []

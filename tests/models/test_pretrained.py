@@ -151,6 +151,60 @@ def test_a_pickle_with_code_in_place_of_weights_does_not_run(own):
 
     (folder / "model.safetensors").unlink()
     torch.save({"head.weight": Code()}, folder / "pytorch_model.bin")
-    with pytest.raises(ValueError, match="does not hold the weights"):
+    with pytest.raises(
+        ValueError, match="does not hold the weights .* holds more than weights and settings .*system.*run code"
+    ) as caught:
         load_pretrained(f"local-dir:{folder}")
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith("Save the model there again with timm's save_for_hf.")
     assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize("damage", ["half", "other", "nan", "text"])
+def test_a_folder_of_one_s_own_is_not_said_to_be_fetched(own, damage):
+    folder, model = own
+    path = folder / "model.safetensors"
+    if damage == "half":
+        path.write_bytes(path.read_bytes()[:5000])
+    elif damage == "text":
+        path.write_text("none")
+    else:
+        state = model.state_dict() if damage == "nan" else {"head.weight": torch.zeros(3, 192)}
+        if damage == "nan":
+            state["norm.weight"][0] = float("nan")
+        save_file(state, path)
+    with pytest.raises(
+        ValueError, match=r"does not hold the weights .*Save the model there again.*save_for_hf\.$"
+    ) as caught:
+        load_pretrained(f"local-dir:{folder}")
+    assert "fetched" not in str(caught.value)
+    assert damage != "nan" or "norm.weight holds NaN or infinity" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"architecture": "swin_huge"}', '{"architecture": 3}',
+     '{"architecture": "vit_tiny_patch16_224", "model_args": {"nonsense": 1}}'],
+)  # fmt: skip
+def test_a_configuration_that_timm_does_not_write(own, content):
+    folder, _ = own
+    (folder / "config.json").write_text(content)
+    with pytest.raises(
+        ValueError, match=r"config\.json .*is not one that timm writes .*Save the model there again"
+    ) as caught:
+        load_pretrained(f"local-dir:{folder}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_in_a_file_of_torch_s_is_not_believed(own):
+    folder, model = own
+    (folder / "model.safetensors").unlink()
+    path = folder / "pytorch_model.bin"
+    torch.save(model.state_dict(), path)
+    assert torch.equal(load_pretrained(f"local-dir:{folder}").head.weight, model.head.weight)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="does not have its own checksum. Save the model there again"):
+        load_pretrained(f"local-dir:{folder}")

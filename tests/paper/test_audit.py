@@ -283,3 +283,65 @@ def test_a_model_trained_on_several_gpus(checkpoint, tmp_path):
     state = {f"module.{key}": value for key, value in original_naming(checkpoint[1]).items()}
     torch.save({"model": state}, tmp_path / "several.pth")
     assert audit.verdict(audit.layer_table(checkpoints.load(tmp_path / "several.pth")[1])) == "dimap"
+
+
+def removed_whole(model, index=0):
+    name = sp.prunable(model)[index]
+    model.get_parameter(name).data.zero_()
+    return name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_layer_that_was_removed_whole(method):
+    """It leaves no trace; but no score of equation 10 removes a layer's largest weight."""
+    model = swin(**SMALL)
+    pruned(model, method)
+    removed_whole(model)
+    layers = audit.layer_table(model)
+    assert layers[["score", "magnitude", "threshold"]].iloc[0].isna().all()
+    found = audit.hypotheses(layers)
+    assert not found.fits[["dimap", "lamp", "uniform"]].any()
+    assert found.fits["global"] == (method == "global")
+    assert audit.verdict(layers) == "global" if method == "global" else audit.verdict(layers).startswith("none: ")
+
+
+def test_nothing_left_tells_nothing():
+    model = swin(**SMALL)
+    for index in range(len(sp.prunable(model))):
+        removed_whole(model, index)
+    layers = audit.layer_table(model)
+    assert audit.verdict(layers) == "none: everything was removed, so nothing tells which way"
+    assert not audit.hypotheses(layers).fits.any()
+    dense = swin(**SMALL)
+    with pytest.raises(ValueError, match="Everything was removed from the prunable weights"):
+        audit.against_dense(model, dense)
+    with pytest.raises(ValueError, match="Nothing was removed from the prunable weights"):
+        audit.against_dense(dense, dense)
+    with pytest.raises(ValueError, match="ResNet has no prunable layers"):
+        audit.layer_table(timm.create_model("resnet18"))
+
+
+def test_layers_that_share_zero_have_a_spread_of_one():
+    table = pd.DataFrame({"module": ["QKV-M", "QKV-M"], "weights": [8, 8], "zeros": [4, 4], "sparsity": [0.5, 0.5],
+                          "score": [0.0, 0.0], "magnitude": [0.1, 0.0], "sharp": [True, True]})  # fmt: skip
+    found = audit.hypotheses(table)
+    assert (found.spread["dimap"], found.fits["dimap"]) == (1.0, True)
+    assert (found.spread["global"], found.fits["global"]) == (float("inf"), False)
+
+
+def test_a_damaged_safetensors_file_gets_one_sentence(tmp_path):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(b"nonsense")
+    with pytest.raises(
+        ValueError, match="is no whole checkpoint: it cannot be read as safetensors: .*; download it again"
+    ):
+        checkpoints.load(path)
+
+
+def test_what_could_run_code_is_named(tmp_path):
+    torch.save({"model": Code(tmp_path / "ran")}, tmp_path / "code.pth")
+    with pytest.raises(
+        ValueError, match=r"holds more than weights and settings \(posix\.system\), which could run"
+    ) as caught:
+        checkpoints.load(tmp_path / "code.pth")
+    assert "weights_only" not in str(caught.value)

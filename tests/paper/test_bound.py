@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+import timm
 import torch
 
 import swinprune_lite as sp
@@ -40,3 +41,47 @@ def test_rank_correlations_by_hand():
     assert table.loc["all", "score"] == pytest.approx(0.5)
     assert table.loc["QKV-M", "score"] == pytest.approx(1)
     assert math.isnan(table.loc["MLP-M", "score"])
+
+
+def test_a_layer_of_zeros_is_not_distorted():
+    model = sp.create_lite("swin_lite_tiny").eval()
+    name = sp.prunable(model)[0]
+    model.get_parameter(name).data.zero_()
+    table = bound.layer_distortions(model, 0.5, torch.randn(1, 1, 32, 64)).set_index("name")
+    assert (table.bound[name], table.change[name]) == (0, 0)
+    assert table.notna().all().all()
+
+
+def test_changes_that_are_relative_to_nothing_are_refused():
+    model = sp.create_lite("swin_lite_tiny").eval()
+    images = torch.randn(2, 1, 32, 64)
+    for measure in (bound.layer_distortions, bound.weight_distortions):
+        with pytest.raises(ValueError, match="no images to measure a change on"):
+            measure(model, 1, images[:0])
+        with pytest.raises(ValueError, match="ResNet has nothing to prune"):
+            measure(timm.create_model("resnet10t"), 1, images)
+    with pytest.raises(ValueError, match=r"ratio must be a number in \[0, 1\]"):
+        bound.layer_distortions(model, 1.5, images)
+    with pytest.raises(ValueError, match="count must be 1 or more; got 0"):
+        bound.weight_distortions(model, 0, images)
+    torch.nn.init.zeros_(model.head.fc.weight)
+    torch.nn.init.zeros_(model.head.fc.bias)
+    with pytest.raises(ValueError, match="logits that are all zero or not finite for 2 of 2 images"):
+        bound.layer_distortions(model, 0.5, images)
+    with pytest.raises(ValueError, match="trials and inputs must be 1 or more"):
+        bound.bound_trials(0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_constants_have_no_rank_correlation():
+    found = pd.DataFrame(
+        {"module": ["QKV-M"] * 3, "score": [2.0, 2.0, 2.0], "magnitude": [1, 2, 3], "change": [5, 7, 6]}
+    )
+    table = bound.rank_correlations(found, ["score", "magnitude"])
+    assert math.isnan(table.loc["all", "score"])
+    assert table.loc["all", "magnitude"] == pytest.approx(0.5)
+    assert table.loc["MLP-M"].isna().all()
+    with pytest.raises(ValueError, match="column 'magnitude' holds a value that is not finite"):
+        bound.rank_correlations(found.assign(magnitude=[1, math.nan, 3]), ["magnitude"])
+    with pytest.raises(ValueError, match="no column 'size' to correlate; there are module, score"):
+        bound.rank_correlations(found, ["size"])

@@ -1,4 +1,7 @@
+import math
+
 import pytest
+import torch
 
 import swinprune_lite as sp
 from swinprune_lite.anatomy.layers import layers
@@ -39,3 +42,15 @@ def test_magnitude_threshold_removes_what_it_says():
     chosen = table[(table.block <= 2) & table.layer.isin(["QKV", "PRJ"])]
     sizes = chosen.name.map({name: parameter.numel() for name, parameter in model.named_parameters()})
     assert (chosen.share * sizes).sum() / sizes.sum() == pytest.approx(30, abs=0.1)
+
+
+def test_the_threshold_of_a_module_that_keeps_nothing():
+    model = sp.create_lite("swin_lite_tiny")
+    masks = {name: torch.ones_like(model.get_parameter(name), dtype=torch.bool) for name in sp.prunable(model)}
+    whole = layerwise.thresholds(model, masks)
+    first, *others = sp.modules(model)["PRJ-M"]
+    masks[first][:] = False
+    assert layerwise.thresholds(model, masks)["PRJ-M"] >= whole["PRJ-M"]
+    for name in others:
+        masks[name][:] = False
+    assert math.isnan(layerwise.thresholds(model, masks)["PRJ-M"])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from damage import silent
 
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.paper import arithmetic, ledger, numbers
@@ -100,6 +101,12 @@ ALTERATIONS = {
                ARITHMETIC),
     "figure1": ("fig1_component_shares.csv", "conv,92.0", "conv,90.0",
                 "fig1.03.ResNet-50-conv.params_share_pct", CONTRADICTED),
+    "first copy": ("fig1_component_shares.csv", "Swin-B,87.8,15.4,fc", "Swin-B,88.8,15.4,fc", "fig1.Swin-B.params_m",
+                   ARITHMETIC),
+    "second copy": ("fig1_component_shares.csv", "Swin-B,87.8,15.4,att", "Swin-B,88.8,15.4,att", "fig1.Swin-B.params_m",
+                    ARITHMETIC),
+    "third copy": ("fig1_component_shares.csv", "Swin-B,87.8,15.4,conv", "Swin-B,87.8,14.5,conv", "fig1.Swin-B.flops_g",
+                   ARITHMETIC),
     "claim": ("claims.yaml", "is 0.33 points", "is 0.43 points", "s4.3-1", ARITHMETIC),
     "swapped back": ("claims.yaml", "52.5 % FLOPs and 52.7 % parameters", "52.7 % FLOPs and 52.5 % parameters",
                      "abs-1", None),
@@ -185,3 +192,44 @@ def test_weights_without_imagenet_decide_the_flops_alone(table):
     assert set(changed.profile) == {"pretrained weights"}
     assert changed.id.str.contains("Swin-T").all()
     assert changed.id.str.contains("flops").all()
+
+
+@pytest.mark.parametrize("component", ["fc", "att", "conv"])
+@pytest.mark.parametrize(("column", "altered"), [("params_m", "78.8,15.4"), ("flops_g", "87.8,14.5")])
+def test_a_total_that_stands_in_every_row_is_held_against_its_copies(tmp_path, monkeypatch, component, column, altered):
+    folder = shutil.copytree(numbers.FOLDER, tmp_path / "paper")
+    path = folder / "fig1_component_shares.csv"
+    path.write_text(path.read_text().replace(f"Swin-B,87.8,15.4,{component}", f"Swin-B,{altered},{component}"))
+    before = arithmetic.checks()
+    assert arithmetic.torn() == {}
+    monkeypatch.setattr(numbers, "FOLDER", folder)
+    after = arithmetic.checks()
+    assert len(after) == len(before)
+    (failed,) = [new for old, new in zip(before, after) if new.holds != old.holds]
+    assert f"fig1.Swin-B.{column}" in failed.ids
+    assert list(arithmetic.torn()) == [f"fig1.Swin-B.{column}"]
+
+
+@pytest.mark.parametrize("name", [*numbers.TABLES, "claims"])
+def test_damaged_data_of_the_paper_gets_one_sentence_or_is_left_to_the_ledger(tmp_path, monkeypatch, name):
+    """A number may be another number; everything else is refused."""
+    folder = shutil.copytree(numbers.FOLDER, tmp_path / "paper")
+    monkeypatch.setattr(numbers, "FOLDER", folder)
+    path = folder / f"{name}.{'yaml' if name == 'claims' else 'csv'}"
+
+    def read():
+        numbers._read.cache_clear()
+        return numbers.paper_claims() if name == "claims" else numbers.paper_table(name, as_printed=True)
+
+    def words(found):
+        if name == "claims":
+            return [
+                (claim["id"], claim["needs"], re.sub(r"[0-9.]+(e-?[0-9]+)?", "#", claim["claim"])) for claim in found
+            ]
+        numbers = re.compile(r"_(pct|m|g)$")
+        return [{key: bool(value) if numbers.search(key) else value for key, value in row.items()}
+                for row in found.to_dict("records")]  # fmt: skip
+
+    whole = words(read())
+    assert silent(path, read, lambda found: words(found) == whole, 300) == []
+    numbers._read.cache_clear()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from swinprune_lite.kept import keep
 from swinprune_lite.paper.counts import whole
 from swinprune_lite.studies import estimate, reproduction
 from swinprune_lite.studies.profiles import get_profile
@@ -36,3 +37,24 @@ def test_what_fits_a_free_gpu():
     assert estimate.memory(batch).loc["Swin-B", "fine-tuning"] < estimate.COLAB.memory
     few, many = (estimate.memory(size) for size in (8, 16))
     assert (many > few).all().all()
+
+
+def test_estimates_of_nothing_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="Estimates are made for imagenette and imagenet; got the profile 'lite'"):
+        estimate.work(get_profile("lite"))
+    for numbers in ({"peak": 0}, {"share": 0}, {"share": 1.5}, {"memory": float("inf")}):
+        with pytest.raises(ValueError, match="slow must have a peak and memory above zero and a share in"):
+            estimate.Machine("slow", **({"peak": 1e12, "share": 0.5, "memory": 1e9} | numbers))
+    with pytest.raises(ValueError, match="A batch has 1 image or more; got 0"):
+        estimate.memory(0)
+    found = estimate.throughput()
+    path = tmp_path / "throughput.json"
+    monkeypatch.setattr(estimate, "THROUGHPUT", path)
+    with pytest.raises(
+        LookupError, match=r"throughput\.json is missing; run 'python benchmarks/throughput\.py --keep'"
+    ):
+        estimate.throughput()
+    rows = found["rows"].assign(images_a_second=0.0).to_dict("records")
+    keep(path, found | {"rows": rows})
+    with pytest.raises(ValueError, match="has a speed that is not above zero images a second"):
+        estimate.throughput()

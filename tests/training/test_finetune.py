@@ -1,5 +1,6 @@
 """Fine-tuning by the paper's recipe: its schedule, its processes, and what a kill leaves."""
 
+import importlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pandas as pd
 import pytest
 import timm
 import torch
+from accelerate import Accelerator
+from damage import silent
 from safetensors.torch import load_file
 from stubs import make_folder, make_hub
 from timm.models import save_for_hf
@@ -23,6 +26,7 @@ from torchvision.datasets import Imagenette
 
 import swinprune_lite as sp
 from swinprune_lite import lite_data
+from swinprune_lite.training import state as checkpoint
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
 
@@ -282,3 +286,90 @@ def test_bad_input_gets_one_sentence(arguments, said, tmp_path, capsys, monkeypa
     answer = outside.run(capsys, monkeypatch, "finetune", *arguments)
     assert answer.code == 1
     assert said in answer.error
+
+
+def small_state(path):
+    """A checkpoint of one step of a small layer."""
+    layer = torch.nn.Linear(8, 4)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    layer(torch.randn(2, 8)).sum().backward()
+    optimizer.step()
+    schedule.step()
+    parts = {"model": layer, "optimizer": optimizer, "schedule": schedule}
+    checkpoint.save_state(path, parts, {"seed": "0"}, [1.5])
+    return parts
+
+
+def test_no_damage_to_a_checkpoint_is_believed(tmp_path):
+    path = tmp_path / "state.pt"
+    small_state(path)
+    whole = str(checkpoint.read_state(path))  # few enough numbers to be printed whole
+    assert "..." not in whole
+    assert silent(path, lambda: checkpoint.read_state(path), lambda state: str(state) == whole, 300) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop("losses"), "it lacks losses"),
+        (lambda state: state.update(identity=3), "it lacks identity"),
+        (lambda state: state.update(losses=[float("nan")]), "its losses are not all finite numbers"),
+        (lambda state: state.update(losses=[1.0, 2.0]), "it holds 2 losses after 1 steps"),
+        (lambda state: state["model"]["weight"].fill_(float("inf")), "weight holds NaN or infinity"),
+        (
+            lambda state: state["optimizer"]["state"][0]["exp_avg"].fill_(float("nan")),
+            "exp_avg of parameter 0 holds NaN",
+        ),
+        (lambda state: state["optimizer"].pop("state"), "KeyError 'state'"),
+        (lambda state: state["schedule"].clear(), "KeyError 'last_epoch'"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path, change, said):
+    path = tmp_path / "state.pt"
+    small_state(path)
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=f"is no checkpoint of a fine-tuning: .*{said}.*; it was not used. Remove it"):
+        checkpoint.read_state(path)
+    torch.save([state], path)
+    with pytest.raises(ValueError, match="it lacks identity"):
+        checkpoint.read_state(path)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "schedule"])
+def test_a_model_stays_as_it_was_where_another_part_is_refused(tmp_path, part):
+    path = tmp_path / "state.pt"
+    parts, state = small_state(path), checkpoint.read_state(path)
+    if part == "optimizer":
+        state["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3, 3)
+    else:
+        state["schedule"] = {"lr_lambdas": 3}
+    state["model"]["weight"] = state["model"]["weight"] + 1
+    before = {name: tensor.clone() for name, tensor in parts["model"].state_dict().items()}
+    with pytest.raises(ValueError, match="is no checkpoint of a fine-tuning: .*; it was not used"):
+        checkpoint.load_state(state, parts, path)
+    assert all(torch.equal(before[name], tensor) for name, tensor in parts["model"].state_dict().items())
+
+
+def test_a_checkpoint_with_code_says_that_it_could_run(tmp_path):
+    path = tmp_path / "state.pt"
+    torch.save({"identity": Code(tmp_path / "ran")}, path)
+    with pytest.raises(
+        ValueError, match="holds more than weights and settings .*could run code; it was not used"
+    ) as caught:
+        checkpoint.read_state(path)
+    assert "weights_only" not in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "3"])
+def test_a_damaged_description_of_a_run_gets_one_sentence(tmp_path, content):
+    accelerator = Accelerator(cpu=True)
+    command = importlib.import_module("finetune")
+    command.prepare(tmp_path, {"seed": 0}, accelerator)
+    assert json.loads((tmp_path / "run.json").read_text()) == {"seed": 0}
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json is damaged .*; remove it, or give another --folder\."):
+        command.prepare(tmp_path, {"seed": 0}, accelerator)
