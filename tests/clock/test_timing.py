@@ -61,7 +61,7 @@ def test_a_record_of_times_that_was_altered_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"masked": 1.0', '"masked": 1.4'))
     with pytest.raises(
         ValueError,
-        match=r"times\.json is damaged \(it was altered .*; remove it and in the repository 'make reproduce' measures it\.",
+        match=r"times\.json is damaged \(it was altered .*'make reproduce' measures it\.",
     ):
         timing.recorded(path)
     path.write_text("{}")
