@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from swinprune_lite.files import atomic
+from swinprune_lite.holding import held_masks
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,8 @@ def _share(
 def _identity(model: nn.Module, recipe: Recipe, steps: int, processes: int, seed: int) -> dict[str, str]:
     """What a checkpoint must agree in with the run that goes on from it."""
     held = hashlib.sha256()
-    for name, buffer in sorted(model.named_buffers()):
-        if name.endswith("_mask") and buffer.dtype == torch.bool:
-            held.update(name.encode() + buffer.cpu().numpy().tobytes())
+    for name, mask in sorted(held_masks(model).items()):
+        held.update(f"{name}_mask".encode() + mask.cpu().numpy().tobytes())
     told = {name: str(value) for name, value in asdict(recipe).items()}
     return told | {
         "steps": str(steps),

@@ -13,6 +13,7 @@ from timm.models.swin_transformer import SwinTransformer
 import swinprune_lite as sp
 from swinprune_lite.augmentation import training_images
 from swinprune_lite.finetune import Recipe, finetune
+from swinprune_lite.holding import held_masks
 from swinprune_lite.images import Transform
 from swinprune_lite.pretrained import PAPER_MODELS, config
 
@@ -28,6 +29,6 @@ sp.apply_masks(model, masks)
 transform = Transform((3, 32, 32), "bicubic", 0.9, "center", (0.5,) * 3, (0.5,) * 3)
 batches = training_images(folder, config(PAPER_MODELS[0]), transform, batch_size)
 losses = finetune(model, batches, Recipe(epochs=3, lr=1e-3, weight_decay=0.05), accelerator=accelerator)
-held = {name: model.get_submodule(name.rpartition(".")[0]).weight_mask for name in masks}
+held = held_masks(model)
 found = {"losses": losses, "weights": model.state_dict(), "masks": held, "processes": accelerator.num_processes}
 torch.save(found, out / f"{accelerator.process_index}.pt")
