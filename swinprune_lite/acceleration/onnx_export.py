@@ -23,7 +23,7 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1, input_size: 
     The file is run in ONNX Runtime on an image of noise, and must give the model's own logits.
 
     Args:
-        model: in float32 on the CPU. Masks that it holds should be made permanent first, with `remove_masks`.
+        model: in float32 on the CPU. Masks that it holds are zeros in the file.
         path: file to write.
         batch: images at a time.
         input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
@@ -44,6 +44,7 @@ def export_onnx(model: nn.Module, path: str | Path, batch: int = 1, input_size: 
     model.eval()
     try:
         with torch.inference_mode():
+            # before it is written: a forward pass zeroes what masks hold, and torch's exporter does not
             own, other = model(images), model(-images)
         check_depends(torch.stack([own, other]), f"The logits of {type(model).__name__}")
         own = own.numpy()

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.files import atomic, check_finite, load_weights_only, reason
+from swinprune_lite.pruning.holding import held_masks
 from swinprune_lite.training.recipe import Recipe
 
 _STATE = {"identity": dict, "losses": list, "model": dict, "optimizer": dict, "schedule": dict}
@@ -18,9 +19,8 @@ _BEGIN_ANEW = "it was not used. Remove it to begin anew."
 def identity_of(model: nn.Module, recipe: Recipe, steps: int, processes: int, seed: int) -> dict[str, str]:
     """What a checkpoint must agree in with the run that goes on from it."""
     held = hashlib.sha256()
-    for name, buffer in sorted(model.named_buffers()):
-        if name.endswith("_mask") and buffer.dtype == torch.bool:
-            held.update(name.encode() + buffer.cpu().numpy().tobytes())
+    for name, mask in sorted(held_masks(model).items()):
+        held.update(f"{name}_mask".encode() + mask.cpu().numpy().tobytes())
     told = {name: str(value) for name, value in asdict(recipe).items()}
     told |= {"steps": str(steps), "processes": str(processes), "seed": str(seed)}
     return told | {"masks": held.hexdigest()[:12]}

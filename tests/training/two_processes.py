@@ -14,7 +14,8 @@ import swinprune_lite as sp
 from swinprune_lite.data.augmentation import training_images
 from swinprune_lite.data.folders import Transform
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
-from swinprune_lite.training.finetune import finetune
+from swinprune_lite.pruning.holding import held_masks
+from swinprune_lite.training.finetune import Recipe, finetune
 from swinprune_lite.training.recipe import Recipe
 
 folder, batch_size, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
@@ -29,6 +30,6 @@ sp.apply_masks(model, masks)
 transform = Transform((3, 32, 32), "bicubic", 0.9, "center", (0.5,) * 3, (0.5,) * 3)
 batches = training_images(folder, config(PAPER_MODELS[0]), transform, batch_size)
 losses = finetune(model, batches, Recipe(epochs=3, lr=1e-3, weight_decay=0.05), accelerator=accelerator)
-held = {name: model.get_submodule(name.rpartition(".")[0]).weight_mask for name in masks}
+held = held_masks(model)
 found = {"losses": losses, "weights": model.state_dict(), "masks": held, "processes": accelerator.num_processes}
 torch.save(found, out / f"{accelerator.process_index}.pt")
