@@ -108,3 +108,19 @@ def test_committed_notebooks_keep_what_was_said_and_lose_the_run():
     (kept,) = cleaned.cells
     assert kept.metadata == {}
     assert [output.execution_count for output in kept.outputs] == [1]
+
+
+def test_a_state_of_another_training_is_refused(tmp_path):
+    path, model = tmp_path / "state.pt", torch.nn.Linear(2, 2)
+    held = {"model": model.state_dict(), "optimizer": {}, "schedule": {}, "epoch": 1, "recipe": {"epochs": [1]}}
+    for content, said in (
+        (held | {"recipe": {}}, "was begun with another recipe"),
+        (held | {"model": torch.nn.Linear(2, 3).state_dict()}, "was begun with another model"),
+        ({"model": {}}, "is no state of a training"),
+        (model, "holds more than weights and settings .*could run code"),
+    ):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=f"{said}.*; remove it to start anew"):
+            train_lite.read_state(path, {"epochs": [1]}, model)
+    torch.save(held, path)
+    assert train_lite.read_state(path, {"epochs": [1]}, model)["epoch"] == 1

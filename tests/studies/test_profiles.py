@@ -113,6 +113,10 @@ def test_a_dense_model_that_is_not_the_paper_s_is_not_pruned(home, monkeypatch):
     near = replace(run, source=replace(run.source, dense_top1={TINY: 0.2}))
     monkeypatch.setattr(pretrained_source, "evaluate", None)  # known by now
     assert isinstance(near.load(TINY), Constant)
+    for content in ("{", "[]", '{"a": "80"}'):
+        (home / "results/imagenet/dense_top1.json").write_text(content)
+        with pytest.raises(ValueError, match=r"dense_top1\.json is damaged .*; remove it, so that .* measured again"):
+            near.load(TINY)
 
 
 def test_a_folder_of_one_s_own(home, monkeypatch):

@@ -15,7 +15,7 @@ from swinprune_lite.data.augmentation import training_images
 from swinprune_lite.data.folders import Transform
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
 from swinprune_lite.pruning.holding import held_masks
-from swinprune_lite.training.finetune import Recipe, finetune
+from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 
 folder, batch_size, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
