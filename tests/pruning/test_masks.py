@@ -16,6 +16,7 @@ from swinprune_lite.pruning.budgets import same_share
 from swinprune_lite.pruning.criteria import magnitude, of, random
 from swinprune_lite.pruning.groupings import by_layer, by_module, whole_model
 from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.pruning.magnitudes import Magnitudes
 from swinprune_lite.pruning.methods import METHODS
 
 
@@ -137,6 +138,31 @@ def test_bounds_leave_few_weights_to_be_scored(criterion):
         patch.setattr(selection, "_exact_scores", lambda *a: scored.append(len(a[1])) or _exact(*a))
         selection.select(layers, 100_000, criterion)
     assert 0 < sum(scored) < 0.03 * 240_000
+
+
+@pytest.mark.parametrize("criterion", [relative_energy, magnitude])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_bounds_enclose_every_score_with_a_margin_for_rounding(criterion, dtype):
+    weight = torch.randn(100_000).to(dtype)  # of float16, a bin's weights are equal and reach its bounds
+    layer = Magnitudes("layer", weight)
+    scores = (sp.importance(weight) if criterion is relative_energy else weight.double().square()).numpy()
+    bins = np.searchsorted(layer.low, weight.double().abs().numpy(), side="right") - 1
+    lower, upper = (bound[bins] for bound in selection._bounds(layer, criterion))
+    some = scores > 0
+    assert (lower[some] < scores[some] * (1 - 1e-10)).all()
+    assert (upper[some] > scores[some] * (1 + 1e-10)).all()
+
+
+def test_of_bins_with_one_magnitude_each_one_is_undecided():
+    weight = torch.randn(100_000).bfloat16()
+    layer = Magnitudes("layer", weight)
+    ordered = weight.abs().sort().values
+    for remove in (1, 50_000, 99_990, 100_000):
+        key = int(ordered[remove - 1].view(torch.int16))
+        ((first, last),) = selection._undecided_bins([layer], remove, magnitude)
+        assert layer.bins[(layer.bins >= first) & (layer.bins <= last)].tolist() == [key]
+        assert first == 0 or first - 1 in layer.bins  # next to the bins that are decided
+        assert last == 2**15 - 1 or last + 1 in layer.bins
 
 
 @settings(deadline=None, max_examples=60)
