@@ -9,6 +9,7 @@ from torch import nn
 from swinprune_lite.products import count_products
 
 InputSize = int | tuple[int, int] | tuple[int, int, int]
+COMPILED = "_orig_mod"  # where torch.compile keeps the model, which takes the same images
 
 
 def image_shape(model: nn.Module, input_size: InputSize | None = None) -> tuple[int, int, int]:
@@ -134,12 +135,12 @@ def _layer_channels(model: nn.Module) -> Iterator[int]:
 def _own_size(model: nn.Module) -> tuple[int, ...]:
     """(height, width) of the module nearest around the first layer that has an `img_size`, or ().
 
-    Inside of a network that is not timm's, only its own patch embedding counts: what stands between the
-    images and the embedding of a network inside, is unknown.
+    Of a network that is not timm's only its own patch embedding counts: what stands between the images and
+    the embedding of a network inside is unknown.
     """
     parts = _first_layer(model)[0].split(".")[:-1]
     for depth in range(len(parts), -1, -1):
-        if depth > 1 and not _configuration(model):
+        if depth - (parts[:1] == [COMPILED]) > 1 and not _configuration(model):
             continue
         size = getattr(model.get_submodule(".".join(parts[:depth])), "img_size", None)
         if size is not None:

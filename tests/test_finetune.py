@@ -226,3 +226,15 @@ def test_bad_input_gets_one_sentence(arguments, said, tmp_path, capsys, monkeypa
     answer = outside.run(capsys, monkeypatch, "finetune.py", *arguments)
     assert answer.code == 1
     assert said in answer.error
+
+
+def test_mixup_needs_the_number_of_classes():
+    model = torch.nn.Sequential(sp.create_lite("swin_lite_tiny"))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    batches = [(torch.randn(2, 1, 32, 64), torch.tensor([1, 2]))]
+    for recipe in (Recipe(mixup=0.8), Recipe(cutmix=1.0)):
+        with pytest.raises(ValueError, match="need the number of classes, which Sequential does not say"):
+            finetune(model, batches, recipe)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    model.num_classes = 100
+    assert len(finetune(model, batches, Recipe(mixup=0.8, precision=torch.float32))) == 1

@@ -1,5 +1,6 @@
 """2:4 and block masks; the file of pruned weights; ONNX files."""
 
+import copy
 import math
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import onnxruntime
 import pytest
+import timm
 import torch
 from hypothesis import given, settings
 from torch import nn
@@ -181,4 +183,21 @@ def test_an_onnx_file_runs_without_this_package(tmp_path, model):
 def test_export_refuses_bad_input(tmp_path, model):
     with pytest.raises(ValueError, match="got a batch of 0"):
         export_onnx(model, tmp_path / "model.onnx", batch=0)
+    with pytest.raises(ValueError, match="Sequential does not say its input size; give input_size"):
+        export_onnx(nn.Sequential(model), tmp_path / "model.onnx")
+    mixed = copy.deepcopy(model)
+    mixed.head.double()
+    with pytest.raises(ValueError, match=r"got a batch of 1 and torch\.float32 on cpu, torch\.float64 on cpu"):
+        export_onnx(mixed, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_patterns_take_kernels_as_matrices():
+    model = timm.create_model("convnext_atto")  # whose MLPs are 1 x 1 convolutions
+    for masks in (two_four_masks(model), block_masks(model, 0.5, (8, 8))):
+        assert all(mask.shape == model.get_parameter(name).shape for name, mask in masks.items())
+        cost = sp.cost(model, masks)
+        assert cost.params - cost.nonzero_params == sum(int((~mask).sum()) for mask in masks.values())
+        assert cost.nonzero_macs < cost.macs
+    assert all((mask.flatten(1).unflatten(1, (-1, 4)).sum(-1) == 2).all() for mask in two_four_masks(model).values())

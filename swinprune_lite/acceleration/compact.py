@@ -123,7 +123,8 @@ def load_compact(path: str | Path) -> nn.Module:
     groups = json.loads(metadata["groups"])
     for part in parts(model):
         _narrow(model, part, torch.arange(part.count, device="cpu") < groups.get(part.path, part.count))
-    model.to(next(tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()))
+    largest = max((tensor for tensor in tensors.values() if tensor.is_floating_point()), key=torch.Tensor.numel)
+    model.to(largest.dtype)  # of what is in no file, such as the masks of shifted windows
     try:
         model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
     except RuntimeError as error:
