@@ -73,15 +73,15 @@ def structured_masks(
     names = [f"{layer}.weight" for part in found for layer in (part.writer, part.reader)]
     for name in names:
         check_weight(name, model.get_parameter(name))
-    dense, positions = macs_and_positions(model, input_size)
-    if unused := [name for name in names if name not in positions]:
-        raise ValueError(f"{', '.join(unused)}: no product of {type(model).__name__} uses this; take the layer out.")
     if whole := unpruned_layers(model, names):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
             f"heads cannot leave one by one: {', '.join(whole)}.",
             stacklevel=2,
         )
+    dense, positions = macs_and_positions(model, input_size)
+    if unused := [name for name in names if name not in positions]:
+        raise ValueError(f"{', '.join(unused)}: no product of {type(model).__name__} uses this; take the layer out.")
     ranked = [_Ranked(model, part, multiple, positions) for part in found]
     shares = {HIDDEN: 1.0, HEADS: heads_share}
     wanted, most = dense * ratio, _cut(ranked, 1.0, shares)

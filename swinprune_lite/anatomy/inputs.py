@@ -9,6 +9,8 @@ from torch import nn
 from swinprune_lite.anatomy.tracing import count_products
 from swinprune_lite.types import InputSize
 
+COMPILED = "_orig_mod"  # where torch.compile keeps the model, which takes the same images
+
 
 def image_shape(model: nn.Module, input_size: InputSize | None = None) -> tuple[int, int, int]:
     """(channels, height, width) of one image in pixels: as given, and what is not given as the model says of itself.
@@ -133,12 +135,12 @@ def _layer_channels(model: nn.Module) -> Iterator[int]:
 def _own_size(model: nn.Module) -> tuple[int, ...]:
     """(height, width) of the module nearest around the first layer that has an `img_size`, or ().
 
-    Inside of a network that is not timm's, only its own patch embedding counts: what stands between the
-    images and the embedding of a network inside, is unknown.
+    Of a network that is not timm's only its own patch embedding counts: what stands between the images and
+    the embedding of a network inside is unknown.
     """
     parts = _first_layer(model)[0].split(".")[:-1]
     for depth in range(len(parts), -1, -1):
-        if depth > 1 and not _configuration(model):
+        if depth - (parts[:1] == [COMPILED]) > 1 and not _configuration(model):
             continue
         size = getattr(model.get_submodule(".".join(parts[:depth])), "img_size", None)
         if size is not None:

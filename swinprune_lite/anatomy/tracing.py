@@ -46,9 +46,14 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
                 functional_call(model, tensors, (image,))
         except Exception as error:  # whatever a model may raise
             reason = " ".join(f"{error}".split())[:200] or type(error).__name__
+            if isinstance(error, NotImplementedError):
+                raise ValueError(
+                    f"The products of {type(model).__name__} cannot be counted, since it uses an operation that does "
+                    f"not run on shapes alone; count it before it is quantised or compiled. {reason}"
+                ) from error
             raise ValueError(
-                f"{type(model).__name__} does not take an image of (channels, height, width) {shape}, or cannot run on "
-                f"the meta device; give the input_size it takes. It said: {reason}"
+                f"{type(model).__name__} does not take an image of (channels, height, width) {shape}, or does not "
+                f"run on the meta device; give the input_size that it takes. {reason}"
             ) from error
     return counter.found
 

@@ -13,6 +13,7 @@ from damage import silent
 from hypothesis import given, settings
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import nn
 
 import swinprune_lite as sp
 from swinprune_lite.acceleration import (
@@ -403,3 +404,42 @@ def test_what_leaves_agrees_with_torch_pruning():
     }
     with torch.inference_mode():
         torch.testing.assert_close(ours(images), theirs(images))
+
+
+class Wrapped(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = sp.create_lite("swin_lite_tiny")
+
+    def forward(self, images):
+        return self.backbone(images)
+
+
+def test_a_model_inside_of_another_is_compacted_but_not_saved(tmp_path):
+    model = Wrapped().eval()
+    masks = structured_masks(model, 0.4, input_size=(1, 32, 64))
+    small = compact(model, masks)
+    assert sp.cost(small, {}, (1, 32, 64)).macs <= 0.6 * sp.cost(model, {}, (1, 32, 64)).macs
+    images = torch.randn(2, 1, 32, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(small(images), masked(model, masks)(images), atol=1e-5, rtol=1e-5)
+    with pytest.raises(ValueError, match="Wrapped is no model as timm builds it, .*; save the timm model inside it"):
+        save_compact(small, tmp_path / "small", "swin_tiny_patch4_window7_224")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_that_share_a_weight_or_are_not_used_do_not_leave():
+    model = sp.create_lite("swin_lite_tiny")
+    first, second = model.layers[0].blocks
+    second.mlp.fc1.weight = first.mlp.fc1.weight
+    assert {part.path for part in parts(model) if "layers.0" in part.path} == {
+        "layers.0.blocks.0.attn",
+        "layers.0.blocks.1.attn",
+    }
+    with pytest.warns(UserWarning, match=r"cannot leave one by one: layers\.0\.blocks\.0\.mlp\.fc1, .*1\.mlp\.fc2\.$"):
+        masks = structured_masks(model, 0.3)
+    assert sp.cost(compact(model, masks)).macs <= 0.7 * sp.cost(model).macs
+    model = sp.create_lite("swin_lite_tiny")
+    model.idle = sp.create_lite("swin_lite_tiny").layers[0].blocks[0].mlp
+    with pytest.raises(ValueError, match=r"^idle\.fc1\.weight, idle\.fc2\.weight: no product of SwinTransformer uses"):
+        structured_masks(model, 0.3)

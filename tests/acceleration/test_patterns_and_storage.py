@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import onnxruntime
 import pytest
+import timm
 import torch
 from damage import silent
 from hypothesis import given, settings
@@ -385,3 +386,14 @@ def test_logits_that_cannot_be_compared_are_not_exported(tmp_path):
     with pytest.raises(ValueError, match="are not finite for an image of noise"):
         export_onnx(model, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_patterns_take_kernels_as_matrices():
+    model = timm.create_model("convnext_atto")  # whose MLPs are 1 x 1 convolutions
+    for masks in (two_four_masks(model), block_masks(model, 0.5, (8, 8))):
+        assert all(mask.shape == model.get_parameter(name).shape for name, mask in masks.items())
+        cost = sp.cost(model, masks)
+        assert cost.params - cost.nonzero_params == sum(int((~mask).sum()) for mask in masks.values())
+        assert cost.nonzero_macs < cost.macs
+    assert all((mask.flatten(1).unflatten(1, (-1, 4)).sum(-1) == 2).all() for mask in two_four_masks(model).values())

@@ -1,10 +1,17 @@
+import re
+import warnings
+
 import pytest
 import timm
 import torch
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
+from torch.nn.utils import parametrizations, prune
 from torchvision.models import swin_t
 
 import swinprune_lite as sp
+from swinprune_lite.acceleration import block_masks, structured_masks, two_four_masks
+from swinprune_lite.anatomy.modules import unpruned_layers
 
 
 def test_every_parameter_is_in_exactly_one_module(small_swin):
@@ -32,3 +39,103 @@ def test_a_network_that_names_its_mlps_otherwise_is_pruned_with_a_warning():
     model = swin_t()  # torchvision's: mlp.0 and mlp.3 in place of mlp.fc1 and mlp.fc2
     with pytest.warns(UserWarning, match="SwinTransformer has nothing in MLP-M"):
         assert set(sp.make_masks(model, 0.5)) == set(sp.prunable(model))
+
+
+class Adapted(nn.Module):
+    """A layer in an adapter, as PEFT's LoRA wraps it."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.base_layer = layer
+        self.lora_A, self.lora_B = nn.Linear(layer.in_features, 4, bias=False), nn.Linear(4, layer.out_features)
+
+    def forward(self, x):
+        return self.base_layer(x) + self.lora_B(self.lora_A(x))
+
+
+def adapted(model, path):
+    model.set_submodule(path, Adapted(model.get_submodule(path)))
+
+
+def quantised(model, path):
+    packed = quantize_dynamic(nn.Sequential(model.get_submodule(path)), {nn.Linear})[0]
+    model.set_submodule(path, packed)
+
+
+WRAPPERS = {
+    "masked by torch": lambda model, path: prune.l1_unstructured(model.get_submodule(path), "weight", amount=0.5),
+    "weight norm": lambda model, path: parametrizations.weight_norm(model.get_submodule(path)),
+    "spectral norm": lambda model, path: parametrizations.spectral_norm(model.get_submodule(path)),
+    "adapter": adapted,
+    "quantised": quantised,
+}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("make", [sp.make_masks, structured_masks, two_four_masks, block_masks])
+def test_a_warning_names_every_layer_that_is_wrapped(wrapper, make):
+    paths = ["layers.0.blocks.1.mlp.fc1", "layers.3.blocks.0.attn.qkv", "layers.3.blocks.1.attn.proj"]
+    model = sp.create_lite("swin_lite_tiny")
+    for path in paths:
+        WRAPPERS[wrapper](model, path)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if make is structured_masks and wrapper == "quantised":
+            with pytest.raises(ValueError, match="uses an operation that does not run on shapes alone"):
+                make(model, 0.3)
+            return
+        masks = make(model, 0.3)
+    (message,) = [str(warning.message) for warning in told if "stay whole" in str(warning.message)]
+    assert all(path in message for path in paths)
+    assert __file__ in [warning.filename for warning in told]
+    assert not [name for name in masks if name.startswith(tuple(paths))]
+    named = {name for name in re.findall(r"layers[.\w]+\w", message)}
+    partners = {"layers.0.blocks.1.mlp.fc2", "layers.3.blocks.0.attn.proj", "layers.3.blocks.1.attn.qkv"}
+    assert {name for name in named if not name.startswith(tuple(paths))} == (
+        partners if make is structured_masks else set()  # a group leaves both of its layers or none
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "swinv2_cr_tiny_ns_224", "deit_tiny_patch16_224",
+        "beit_base_patch16_224", "eva02_tiny_patch14_224", "vit_relpos_small_patch16_224", "convnext_atto",
+        "poolformer_s12",
+    ],
+)  # fmt: skip
+def test_nothing_of_timms_usual_networks_is_left_out(name):
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    assert unpruned_layers(model, sp.prunable(model)) == []
+
+
+def test_lite_models_give_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = sp.create_lite("swin_lite_tiny")
+        model.layers[0].blocks[1].mlp.fc2.weight = model.layers[0].blocks[0].mlp.fc2.weight  # pruned by its other name
+        sp.make_masks(model, 0.5)
+        structured_masks(sp.create_lite("swin_lite_tiny"), 0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("vitamin_small_224", ["blocks.0.mlp.w0", "blocks.13.mlp.w2"]),  # gated MLPs with other names
+        ("xcit_nano_12_p16_224", ["cls_attn_blocks.0.attn.q", "cls_attn_blocks.1.attn.v"]),
+        ("coat_tiny", ["serial_blocks1.0.factoratt_crpe.qkv", "parallel_blocks.5.factoratt_crpe4.proj"]),
+        ("pvt_v2_b0", ["stages.0.blocks.0.attn.kv", "stages.3.blocks.1.mlp.dwconv"]),
+    ],
+)
+def test_layers_that_other_networks_name_otherwise_are_found(name, layers):
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    assert set(layers) <= set(unpruned_layers(model, sp.prunable(model)))
+
+
+def test_an_error_names_them_where_nothing_can_be_pruned():
+    model = nn.TransformerEncoderLayer(8, 2, 16)
+    with pytest.raises(ValueError, match=r"nothing to prune.* MLPs are not named so: self_attn, self_attn\.out_proj\."):
+        sp.make_masks(model, 0.5)
