@@ -32,7 +32,7 @@ def kept(path: Path, tables: Mapping[str, Columns], advice: str) -> dict:
     Args:
         path: file of `keep`, or an earlier one without a digest.
         tables: name -> the columns that it must have; others may be there too.
-        advice: how the file is made, such as "run 'make reproduce'".
+        advice: how the file is made, such as "in the repository 'make reproduce' measures it".
 
     Raises:
         LookupError: there is no such file.
@@ -40,7 +40,7 @@ def kept(path: Path, tables: Mapping[str, Columns], advice: str) -> dict:
     """
     if not path.is_file():
         raise LookupError(f"{path} is missing; {advice}.")
-    anew = f"remove it and {advice}"
+    anew = f"remove it; {advice}"
     found = read_json(path, anew)
     try:
         if not isinstance(found, dict) or not isinstance(found.get("device"), str):

@@ -59,10 +59,10 @@ def throughput() -> dict:
         LookupError: nothing was measured.
         ValueError: a file that is damaged or was altered, or a speed of zero.
     """
-    advice = "run 'python benchmarks/throughput.py --keep'"
+    advice = "in the repository 'python benchmarks/throughput.py --keep' measures it"
     found = kept(THROUGHPUT, {"rows": COLUMNS}, advice)
     if not (found["rows"].images_a_second > 0).all():
-        raise ValueError(f"{THROUGHPUT} has a speed that is not above zero images a second; remove it and {advice}.")
+        raise ValueError(f"{THROUGHPUT} has a speed that is not above zero images a second; remove it, {advice}.")
     return found
 
 

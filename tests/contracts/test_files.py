@@ -140,7 +140,7 @@ def test_a_kept_table_without_a_digest_is_looked_at_too(tmp_path, change, said):
     assert len(kept(path, TABLE, "run 'make it'")["rows"]) == 2
     change(content)
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"times\.json is damaged \(.*{said}.*\); remove it and run 'make it'\."):
+    with pytest.raises(ValueError, match=rf"times\.json is damaged \(.*{said}.*\); remove it; run 'make it'\."):
         kept(path, TABLE, "run 'make it'")
     path.write_text("[]")
     with pytest.raises(ValueError, match="does not say on what device"):

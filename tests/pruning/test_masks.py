@@ -281,9 +281,14 @@ def test_bad_method_model_and_weights(small_swin):
                 sp.make_masks(model, ratio)
     for weight, words in (
         (torch.ones(2, device="meta"), "layer is on the meta device"),
-        (torch.ones(2, dtype=torch.float8_e4m3fn), "layer is torch.float8_e4m3fn; masks are made from float16"),
         (torch.ones(2, dtype=torch.int32), "layer is torch.int32; masks are made from float16"),
     ):
         for remove in (0, 1):
             with pytest.raises(ValueError, match=words):
                 selection.select({"layer": weight}, remove, magnitude)
+
+
+def test_weights_of_eight_bits_are_widened():
+    layers = {name: torch.randn(40, 50).to(torch.float8_e4m3fn) for name in "ab"}
+    wide = {name: weight.float() for name, weight in layers.items()}
+    assert same(selection.select(layers, 700, relative_energy), selection.select(wide, 700, relative_energy))

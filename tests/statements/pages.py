@@ -1,7 +1,6 @@
 """What is said on any page, and what the pages of book/ and the README state."""
 
 import inspect
-from datetime import datetime
 
 import recompute as again
 import timm
@@ -15,7 +14,6 @@ from swinprune_lite.data.pairs import FashionPairs, lite_data
 from swinprune_lite.measurements.pretrained_source import TOLERANCE
 from swinprune_lite.paper import counts
 from swinprune_lite.paper.numbers import paper_table
-from swinprune_lite.studies import acceleration as accuracy
 from swinprune_lite.studies import estimate, profiles
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
@@ -61,11 +59,6 @@ def teaching() -> list:
         source.count('("swin_lite_tiny", '),
         max(again.cards(S)) < min(again.cards(T)) < again.cards(B)[0] < max(again.cards(T)),
     ]
-
-
-def kept_hours() -> float:
-    dates = [datetime.fromisoformat(date) for date in accuracy.results().date]
-    return (max(dates) - min(dates)).total_seconds() / 3600
 
 
 PAGE_STATEMENTS = [
@@ -199,7 +192,6 @@ PAGE_STATEMENTS = [
     Statement(
         "rerun", "runs in seconds (lite tiny, {} images)", lambda: [profiles.PROFILES["smoke"].test_batches().images]
     ),
-    Statement("rerun", "{} longer runs lie beside the store", lambda: [2, kept_hours() < 1]),
 ]
 
 STATEMENTS = [*NAMES, *PAGE_STATEMENTS]

@@ -308,7 +308,8 @@ def test_what_the_process_was_set_to_has_no_part_in_a_result(name, accelerate_un
     assert found == usual
 
 
-def test_contexts_around_a_call_have_no_part_in_it():
+def test_contexts_around_a_call_have_no_part_in_it(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     usual = outcome()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert outcome() == usual

@@ -367,7 +367,7 @@ def test_a_checkpoint_with_code_says_that_it_could_run(tmp_path):
 @pytest.mark.parametrize("content", ["{", "[]", "3"])
 def test_a_damaged_description_of_a_run_gets_one_sentence(tmp_path, content):
     accelerator = Accelerator(cpu=True)
-    command = importlib.import_module("finetune")
+    command = importlib.import_module("swinprune_lite.cli.finetune")
     command.prepare(tmp_path, {"seed": 0}, accelerator)
     assert json.loads((tmp_path / "run.json").read_text()) == {"seed": 0}
     (tmp_path / "run.json").write_text(content)
