@@ -37,14 +37,17 @@ def training_images(
     """Augmented images in an order drawn afresh in every epoch.
 
     Args:
-        folder, config, transform: as for `images.evaluation_images`.
+        folder: with a folder of images for every class.
+        config: of the model, which says how its classes are numbered.
+        transform: size, interpolation and normalisation of the images that the model takes.
         batch_size: images a batch and process; of a smaller folder, all of it, in an even number.
         seed: of the order and of the augmentation.
         steps: at most so many batches an epoch; None: all whole batches.
         augmentation: arguments of timm's `create_transform`; None: Swin's, `SWIN_AUGMENTATION`.
 
     Raises:
-        FileNotFoundError, ValueError: as for `images.evaluation_images`.
+        FileNotFoundError: no such folder, or no images in it.
+        ValueError: classes that are not the model's, or an image that is an empty file.
     """
     require_counts(batch_size=batch_size, steps=steps)
     augment = create_transform(

@@ -48,7 +48,7 @@ def accuracy_against_time(rows: pd.DataFrame) -> Figure:
     """Top-1 after fine-tuning against the measured time; up and to the left is better. Bars: 95 % over seeds.
 
     Args:
-        rows: of `beyond.accuracy.against_time`.
+        rows: of `studies.acceleration.against_time`.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 4.8), layout="constrained")
     dense = rows[rows.way == "dense"].iloc[0]

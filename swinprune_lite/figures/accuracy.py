@@ -14,7 +14,7 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     """Table 3 drawn, a row of panels a model: measured on the lite model (left), printed in the paper (right).
 
     Args:
-        results: of `experiments.stored`; means over seeds, and bands of the 95 % interval for `BANDS`.
+        results: of `frames.stored`; means over seeds, and bands of the 95 % interval for `BANDS`.
     """
     models = list(results.model.unique())
     figure, grid = plt.subplots(
@@ -50,7 +50,7 @@ def before_and_after(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
     """Table 1 drawn: DIMAP's loss of top-1 against the ratio, before and after the short fine-tuning.
 
     Args:
-        one_shot: of `experiments.drops`.
+        one_shot: of `frames.drops`.
         tuned: the same after fine-tuning. Bars are 95 % intervals of the paired difference.
     """
     models = list(one_shot.model.unique())
@@ -76,7 +76,7 @@ def differences(ours: pd.DataFrame, printed: pd.Series) -> Figure:
     """Table 4 drawn: three modules minus one, measured (with intervals) and printed in the paper.
 
     Args:
-        ours: of `experiments.gains`, one ratio.
+        ours: of `frames.gains`, one ratio.
         printed: the paper's differences, indexed by its model names (Swin-T, ...).
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2), layout="constrained", width_ratios=[3, 2])

@@ -44,7 +44,7 @@ def heat_map(table: pd.DataFrame, values: pd.Series, label: str) -> Figure:
     """A value for every layer: kinds of layer down, blocks across, stage boundaries white.
 
     Args:
-        table: of `layers.layers`.
+        table: of `anatomy.layers`.
         values: percent, indexed alike.
         label: of the colour bar, with the unit.
     """
@@ -66,7 +66,7 @@ def keep_ratios(kept: pd.DataFrame) -> Figure:
     """Figure 5: the kept share of every layer, coloured by module, with the stage boundaries.
 
     Args:
-        kept: of `layers.kept_shares`.
+        kept: of `layerwise.kept_shares`.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
     for module, rows in kept.groupby("module", sort=False):
@@ -85,7 +85,7 @@ def masks(block: Mapping[str, np.ndarray]) -> Figure:
     """Figure 6: the masks of the first block's four layers; dark is kept, white removed.
 
     Args:
-        block: of `layers.first_block`.
+        block: of `layerwise.first_block`.
     """
     figure, panels = plt.subplots(2, 2, figsize=(WIDTH, 8.5), layout="constrained", height_ratios=[3, 2])
     for axes, name in zip(panels.flat, ("QKV", "FC1", "PRJ", "FC2")):

@@ -71,7 +71,9 @@ def load(path: str | Path) -> tuple[str, nn.Module]:
     The architecture is read off the weights' shapes; images are 224 × 224.
 
     Raises:
-        FileNotFoundError, ValueError: as `read`; weights that are missing, left over, of other shapes, or not finite.
+        FileNotFoundError: no such file.
+        ValueError: a damaged file, one that would run code, one that is no Swin, or weights that are missing, left
+            over, of other shapes, or not finite.
     """
     weights = read(path)
     try:

@@ -39,7 +39,8 @@ def config(name: str) -> PretrainedCfg:
     """What timm knows of pretrained weights: where they are, what images they take, how many classes they tell apart.
 
     Args:
-        name: see above.
+        name: timm's, with a tag ("swin_tiny_patch4_window7_224.ms_in1k"), "hf-hub:somebody/model", or
+            "local-dir:/folder".
 
     Raises:
         ValueError: timm does not know the model or the tag, has no weights for it, or the folder has no configuration.
@@ -67,7 +68,8 @@ def weights_file(name: str) -> Path:
     """The file of pretrained weights, from the hub's cache or, where it is not there yet, from the hub.
 
     Args:
-        name: as for `config`.
+        name: timm's, with a tag ("swin_tiny_patch4_window7_224.ms_in1k"), "hf-hub:somebody/model", or
+            "local-dir:/folder".
 
     Raises:
         ValueError: an unknown model, or a file in the cache that is damaged.
@@ -108,7 +110,8 @@ def load_pretrained(name: str) -> nn.Module:
     """A pretrained timm model in float32 and evaluation mode, on the CPU.
 
     Args:
-        name: as for `config`.
+        name: timm's, with a tag ("swin_tiny_patch4_window7_224.ms_in1k"), "hf-hub:somebody/model", or
+            "local-dir:/folder".
 
     Raises:
         ValueError: an unknown model, one in which there is nothing to prune, or a file that is damaged or

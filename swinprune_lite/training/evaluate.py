@@ -43,7 +43,8 @@ def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, 
     """For every image, whether its class is the first predicted, and whether it is among the first five.
 
     Args:
-        model, batches: as for `ranks`, which also says what is refused.
+        model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
+        batches: pairs of images (B, C, H, W) and classes (B,), whole numbers below the number of logits.
 
     Returns:
         Two bool tensors (images,). The second is empty, (0,), for a model with fewer than five classes.
