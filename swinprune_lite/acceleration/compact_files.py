@@ -125,6 +125,8 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
     if beside > LARGEST:
         raise ValueError(f"{architecture} with {arguments} would take {beside / 1e9:.0f} GB for one image")
     model = _built(architecture, arguments, groups, "cpu")
+    largest = max((tensor for tensor in tensors.values() if tensor.is_floating_point()), key=torch.Tensor.numel)
+    model.to(largest.dtype)  # what is in no file, such as the masks of shifted windows
     model.load_state_dict(tensors, assign=True)  # each in the type it was saved in
     types = {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()}
     if len(types) > 1:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from swinprune_lite.pruning.importance import check_loaded
 from swinprune_lite.training.surroundings import kept_modes
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -62,8 +63,8 @@ def check_weights(model: nn.Module) -> nn.Parameter:
     first = next(model.parameters(), None)
     if first is None:
         raise ValueError(f"The {type(model).__name__} has no parameters; give a model with weights.")
-    if first.is_meta:
-        raise ValueError("The model is on the meta device, so its weights have no values; load them first.")
+    for name, parameter in model.named_parameters():
+        check_loaded(name, parameter)
     return first
 
 

@@ -491,7 +491,7 @@ def test_weights_that_are_computed_from_others_are_refused(second, wrap, leaf):
 def test_masks_and_weights_without_values_are_refused(second):
     model, masks, dense = second
     for bad, message in (
-        (masks[QKV].to("meta"), "must be an ordinary tensor"),
+        (masks[QKV].to("meta"), "is on the meta device, which holds no values"),
         (masks[QKV].to_sparse(), "must be an ordinary tensor"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -280,6 +280,8 @@ def settings():
 
 @pytest.fixture
 def accelerate_untouched():
+    for state in (PartialState, AcceleratorState, GradientState):  # what another test left
+        state._shared_state.clear()
     yield
     for state in (PartialState, AcceleratorState, GradientState):
         state._shared_state.clear()
