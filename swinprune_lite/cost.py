@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from swinprune_lite.counting import count_products
 from swinprune_lite.holding import check_masks
 from swinprune_lite.inputs import InputSize, image_shape
 from swinprune_lite.modules import prunable
-from swinprune_lite.products import count_products
 
 
 class Cost(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from swinprune_lite.products import count_products
+from swinprune_lite.counting import count_products
 
 InputSize = int | tuple[int, int] | tuple[int, int, int]
 COMPILED = "_orig_mod"  # where torch.compile keeps the model, which takes the same images

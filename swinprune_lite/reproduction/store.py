@@ -36,8 +36,8 @@ RESULTS = next(
 )
 """The committed store: in the repository, or in the installed package."""
 
-ONE_SHOT_CODE = ("modules", "importance", "selection", "budgets", "masks", "holding", "cost", "products", "inputs",
-                 "evaluate", "data", "lite", "reproduction/measure")  # fmt: skip
+ONE_SHOT_CODE = ("modules", "importance", "selection", "budgets", "masks", "holding", "cost", "counting",
+                 "products", "inputs", "evaluate", "data", "lite", "reproduction/measure")  # fmt: skip
 FINETUNING_CODE = (*ONE_SHOT_CODE, "finetune")
 
 
