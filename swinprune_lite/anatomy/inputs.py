@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.tracing import count_products
+from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.types import InputSize
 
 COMPILED = "_orig_mod"  # where torch.compile keeps the model, which takes the same images

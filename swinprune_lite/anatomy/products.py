@@ -1,12 +1,12 @@
-"""Products of a forward pass, and how many multiply-accumulates (MACs) of them vanish with removed weights.
+"""The products of a forward pass, the weights that take part in them, and what vanishes with a mask.
 
-What tells a weight is its storage: views and transposes share it. What is computed from parameters alone (a cast, a
-concatenation, a standardised weight) carries them along, and is computed in numbers here, where it must be known
-which of its elements vanish with a parameter's.
+What tells a weight is its storage: views and transposes share it. What is computed from parameters alone (a
+cast, a concatenation, a standardised weight) carries them along, and is computed in numbers where it must
+be known which of its elements vanish with a parameter's. `counting` finds the products.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -113,7 +113,7 @@ class Numbers:
 
     def __init__(self, masks: Mapping[str, torch.Tensor]) -> None:
         self.masks = {name: mask.detach().cpu() for name, mask in masks.items()}
-        self.made: dict[Source, torch.Tensor] = {}
+        self.done: dict[Source, torch.Tensor] = {}
 
     def gone(self, view: View, whole: "Numbers") -> torch.Tensor:
         """True where an element of the view vanishes with the masks, which concern its parameters."""
@@ -137,9 +137,15 @@ class Numbers:
 
     def flat(self, source: Source) -> torch.Tensor:
         """All numbers of a storage."""
-        if source not in self.made:
-            self.made[source] = source.make(self) if source.make else self._given(source)
-        return self.made[source]
+        if source not in self.done:
+            try:
+                self.done[source] = source.make(self) if source.make else self._given(source)
+            except (RuntimeError, TypeError, IndexError) as error:
+                raise ValueError(
+                    f"It cannot be told which products a removed weight takes part in, since what is computed from "
+                    f"{', '.join(sorted(source.names))} does not run on its own; leave it out of the masks. {error}"
+                ) from error
+        return self.done[source]
 
     def _given(self, source: Source) -> torch.Tensor:
         dtype = source.tensor.dtype
@@ -150,3 +156,50 @@ class Numbers:
         for name in source.names & self.masks.keys():
             numbers *= self.masks[name].flatten()
         return numbers
+
+
+def made(func, recorded: tuple, index: int, layout: tuple) -> Callable[[Numbers], torch.Tensor]:
+    """What an operation computes: its tensor of that index, laid out as on the meta device."""
+
+    def make(numbers: Numbers) -> torch.Tensor:
+        args, kwargs = mapped(recorded, numbers.of)
+        out = list(tensors_in(func(*args, **kwargs)))[index]
+        laid = torch.empty_strided(*layout[:2], dtype=out.dtype, device="cpu")
+        return laid.copy_(out).as_strided((laid.untyped_storage().nbytes() // laid.element_size(),), (1,), 0)
+
+    return make
+
+
+def rewritten(func, recorded: tuple, before: Source) -> Callable[[Numbers], torch.Tensor]:
+    """What a storage holds after an operation that writes into it."""
+
+    def make(numbers: Numbers) -> torch.Tensor:
+        inside = Numbers(numbers.masks)
+        inside.done = numbers.done | {before: numbers.flat(before).clone()}
+        args, kwargs = mapped(recorded, inside.of)
+        func(*args, **kwargs)
+        return inside.done[before]
+
+    return make
+
+
+def tensors_in(thing) -> Iterator[torch.Tensor]:
+    """All tensors in nested tuples, lists and dictionaries."""
+    if isinstance(thing, torch.Tensor):
+        yield thing
+    elif isinstance(thing, (tuple, list)):
+        for each in thing:
+            yield from tensors_in(each)
+    elif isinstance(thing, dict):
+        yield from tensors_in(tuple(thing.values()))
+
+
+def mapped(thing, change: Callable, on_cpu: bool = False):
+    """The same nested structure with every tensor or view changed, and, if wanted, no device but the CPU."""
+    if isinstance(thing, (torch.Tensor, View)):
+        return change(thing)
+    if isinstance(thing, (tuple, list)):
+        return type(thing)(mapped(each, change, on_cpu) for each in thing)
+    if isinstance(thing, dict):
+        return {key: mapped(each, change, on_cpu) for key, each in thing.items()}
+    return torch.device("cpu") if on_cpu and isinstance(thing, torch.device) else thing

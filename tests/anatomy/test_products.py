@@ -182,3 +182,37 @@ def test_the_model_is_left_as_it_is():
     assert not hasattr(model, "seen")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(parameter.is_meta for parameter in model.parameters())
+
+
+class Aside(nn.Module):
+    """A model that reaches its parameters in a list of its own, as recurrent layers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(12, 6), nn.Linear(6, 3)
+        self.layers = [(self.first.weight, self.first.bias)]
+        self.recurrent = nn.LSTM(6, 4)
+
+    def forward(self, images):
+        x = images.flatten(1)
+        for weight, bias in self.layers:
+            x = x @ weight[:, :12].T + bias
+        return self.second(x), self.recurrent(x)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_parameters_that_a_module_reaches_in_other_ways(device):
+    model = Aside().to(device, torch.bfloat16)
+    model.layers = [(model.first.weight, model.first.bias)]
+    _, positions = macs_and_positions(model, (3, 2, 2))
+    assert positions == {
+        "first.weight": 1,
+        "second.weight": 1,
+        "recurrent.weight_ih_l0": 1,
+        "recurrent.weight_hh_l0": 1,
+    }
+    mask = torch.ones(6, 12, dtype=torch.bool)
+    mask[0, :5] = False
+    cost = sp.cost(model, {"first.weight": mask}, (3, 2, 2))
+    assert cost.macs - cost.nonzero_macs == 5
+    assert cost.macs == 6 * 12 + 3 * 6 + 4 * 4 * (6 + 4)

@@ -1,4 +1,4 @@
-"""Multiply-accumulates (MACs) counted where they happen, with the weights that take part in them.
+"""Multiply-accumulates (MACs) counted where they happen.
 
 A model runs once on the meta device, where tensors have shapes and no numbers, and every matrix product and
 convolution is seen, whoever calls it.
@@ -6,6 +6,7 @@ convolution is seen, whoever calls it.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import count
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from swinprune_lite.anatomy.products import Numbers, Product, Products, Source, View
+from swinprune_lite.anatomy.products import Product, Products, Source, View, made, mapped, rewritten, tensors_in
 
 aten = torch.ops.aten
 MATRICES = {
@@ -37,7 +38,7 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
     """
     parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
     tensors = {name: _shape_of(tensor) for name, tensor in (parameters | buffers).items()}
-    counter = _Counter({name: tensors[name] for name in parameters}, [tensors[name] for name in buffers])
+    counter = _Counter(tensors, parameters)
     image = torch.empty(1, *shape, device="meta", dtype=torch.get_default_dtype())
     with _left_alone(model):
         try:
@@ -59,15 +60,20 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
 
 
 class _Counter(TorchDispatchMode):
-    def __init__(self, parameters: Mapping[str, torch.Tensor], buffers: list[torch.Tensor]) -> None:
+    """Sees every operation on `tensors`, which stand for the model's parameters and buffers."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], parameters: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
         self.found = Products()
         self.sources: dict[int, Source] = {}
+        self.seeds = count()
         self.atomic: set = set()  # operations that no decomposition explains
-        for name, tensor in parameters.items():
-            self._add(tensor, frozenset([name]))
-        for tensor in buffers:
-            self._add(tensor)
+        self.twins: dict[int, torch.Tensor] = {}  # of parameters that a module may hold in another way too
+        for name, tensor in tensors.items():
+            self._add(tensor, frozenset([name] if name in parameters else []))
+        for name, parameter in parameters.items():
+            if type(parameter) is nn.Parameter and parameter.is_contiguous() and not parameter.storage_offset():
+                self.twins[_key(parameter)] = tensors[name]
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -77,16 +83,18 @@ class _Counter(TorchDispatchMode):
             if out is not NotImplemented:
                 return out
             self.atomic.add(func)
-        if getattr(kwargs.get("dtype"), "is_floating_point", False):
+        inputs = list(tensors_in((args, kwargs)))
+        here = [tensor.is_meta and _key(tensor) not in self.twins for tensor in inputs]
+        if not all(here) and (any(here) or any(_key(tensor) in self.twins for tensor in inputs)):
+            args, kwargs = mapped((args, kwargs), self._to_meta)
+            inputs = list(tensors_in((args, kwargs)))
+        on_meta = any(tensor.is_meta for tensor in inputs) or getattr(kwargs.get("device"), "type", "") == "meta"
+        if on_meta and getattr(kwargs.get("dtype"), "is_floating_point", False):
             kwargs = kwargs | {"dtype": torch.get_default_dtype()}
-        inputs = list(_tensors((args, kwargs)))
-        if any(tensor.is_meta for tensor in inputs) and not all(tensor.is_meta for tensor in inputs):
-            args, kwargs = _mapped((args, kwargs), self._to_meta)
-            inputs = list(_tensors((args, kwargs)))
         sources = [self._source(tensor) for tensor in inputs]
         steady = None not in sources
         names = frozenset().union(*(source.names for source in sources)) if steady else frozenset()
-        recorded = _mapped((args, kwargs), self._view, on_cpu=True) if names else None
+        recorded = mapped((args, kwargs), self._view, on_cpu=True) if names else None
         is_product = self._count_matrices(func, args)
         out = func(*args, **kwargs)
         if not is_product:
@@ -95,21 +103,20 @@ class _Counter(TorchDispatchMode):
             given = args + tuple(kwargs.get(argument.name) for argument in func._schema.arguments[len(args) :])
             for argument, tensor in zip(func._schema.arguments, given):
                 if argument.alias_info is not None and argument.alias_info.is_write:
-                    for written in _tensors(tensor):
+                    for written in tensors_in(tensor):
                         self._write(written, func, recorded, names, steady)
         elif steady:
-            for index, tensor in enumerate(_tensors(out)):
+            for index, tensor in enumerate(tensors_in(out)):
                 if tensor.is_meta and self._source(tensor) is None:
-                    make = None if is_product or not names else _made(func, recorded, index, self._layout(tensor))
+                    make = None if is_product or not names else made(func, recorded, index, self._layout(tensor))
                     self._add(tensor, frozenset() if is_product else names, make)
         return out
 
     def _source(self, tensor: torch.Tensor) -> Source | None:
-        return self.sources.get(tensor.untyped_storage()._cdata)
+        return self.sources.get(_key(tensor))
 
     def _add(self, tensor: torch.Tensor, names: frozenset[str] = frozenset(), make: Callable | None = None) -> None:
-        key = tensor.untyped_storage()._cdata
-        self.sources[key] = Source(tensor, len(self.sources), names, make)
+        self.sources[_key(tensor)] = Source(tensor, next(self.seeds), names, make)
 
     def _view(self, tensor: torch.Tensor) -> View | None:
         source = self._source(tensor)
@@ -121,6 +128,8 @@ class _Counter(TorchDispatchMode):
 
     def _to_meta(self, tensor: torch.Tensor) -> torch.Tensor:
         """A tensor that a module holds aside from its parameters and buffers, or makes on a device of its own."""
+        if (twin := self.twins.get(_key(tensor))) is not None:
+            return twin.as_strided(*self._layout(tensor))
         if tensor.is_meta:
             return tensor
         shape = _shape_of(tensor)
@@ -130,9 +139,9 @@ class _Counter(TorchDispatchMode):
     def _write(self, tensor: torch.Tensor, func, recorded, names: frozenset[str], steady: bool) -> None:
         before = self._source(tensor)
         if not steady:
-            self.sources.pop(tensor.untyped_storage()._cdata, None)
+            self.sources.pop(_key(tensor), None)
         elif names and before:
-            self._add(before.tensor, names, _rewritten(func, recorded, before))
+            self._add(before.tensor, names, rewritten(func, recorded, before))
 
     def _count_matrices(self, func, args: tuple) -> bool:
         if (places := MATRICES.get(func._overloadpacket)) is None:
@@ -157,51 +166,9 @@ class _Counter(TorchDispatchMode):
             self.found.of_weights.append(Product(macs, *views))
 
 
-def _made(func, recorded: tuple, index: int, layout: tuple) -> Callable[[Numbers], torch.Tensor]:
-    """What an operation computes: its tensor of that index, laid out as on the meta device."""
-
-    def make(numbers: Numbers) -> torch.Tensor:
-        args, kwargs = _mapped(recorded, numbers.of)
-        out = list(_tensors(func(*args, **kwargs)))[index]
-        laid = torch.empty_strided(*layout[:2], dtype=out.dtype, device="cpu")
-        return laid.copy_(out).as_strided((laid.untyped_storage().nbytes() // laid.element_size(),), (1,), 0)
-
-    return make
-
-
-def _rewritten(func, recorded: tuple, before: Source) -> Callable[[Numbers], torch.Tensor]:
-    """What a storage holds after an operation that writes into it."""
-
-    def make(numbers: Numbers) -> torch.Tensor:
-        inside = Numbers(numbers.masks)
-        inside.made = numbers.made | {before: numbers.flat(before).clone()}
-        args, kwargs = _mapped(recorded, inside.of)
-        func(*args, **kwargs)
-        return inside.made[before]
-
-    return make
-
-
-def _tensors(thing) -> Iterator[torch.Tensor]:
-    """All tensors in nested tuples, lists and dictionaries."""
-    if isinstance(thing, torch.Tensor):
-        yield thing
-    elif isinstance(thing, (tuple, list)):
-        for each in thing:
-            yield from _tensors(each)
-    elif isinstance(thing, dict):
-        yield from _tensors(tuple(thing.values()))
-
-
-def _mapped(thing, change: Callable, on_cpu: bool = False):
-    """The same nested structure with every tensor or view changed, and, if wanted, no device but the CPU."""
-    if isinstance(thing, (torch.Tensor, View)):
-        return change(thing)
-    if isinstance(thing, (tuple, list)):
-        return type(thing)(_mapped(each, change, on_cpu) for each in thing)
-    if isinstance(thing, dict):
-        return {key: _mapped(each, change, on_cpu) for key, each in thing.items()}
-    return torch.device("cpu") if on_cpu and isinstance(thing, torch.device) else thing
+def _key(tensor: torch.Tensor) -> int:
+    """The address of the tensor's storage."""
+    return tensor.untyped_storage()._cdata
 
 
 def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
