@@ -14,7 +14,7 @@ LONGEST := notebooks/table3_uniform_vs_dimap.ipynb
 NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
-PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/_static/*)
+PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/*.py book/_static/*)
 
 .PHONY: help book test reproduce outputs bench clean
 
@@ -29,7 +29,7 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that both workers stay busy to the end
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/test_notebooks_on_pretrained.py tests/test_notebooks.py \
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/contracts/test_notebooks_on_pretrained.py tests/contracts/test_notebooks.py \
 		notebooks tests --nbval --nbval-current-env
 
 reproduce: .venv/installed ## compute the whole results store anew (an hour and more; goes on after a kill) and compare

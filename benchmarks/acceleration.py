@@ -112,6 +112,8 @@ def main(
     only: Annotated[str, typer.Option(help="Models whose name contains this: T, S or B.")] = "",
 ) -> None:
     """Measure and print."""
+    if keep and only:
+        raise typer.BadParameter("--keep needs all models; leave --only out.")
     console = Console()
     found: dict[str, list[dict]] = {"speedups": [], "energy": [], "memory": [], "shares": []}
     for model, architecture in TIMM_NAMES.items():

@@ -73,7 +73,7 @@ def measure() -> dict:
 
 def _alone(*arguments: object) -> str:
     command = [sys.executable, __file__, "--case", json.dumps(arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main(

@@ -1,4 +1,4 @@
-"""Past the paper: pruning that a clock can see. Smaller matrices, patterns, a small file, and runtimes."""
+"""Past the paper: pruning that a clock can see. Smaller matrices, patterns, a small file, and ONNX."""
 
 from swinprune_lite.acceleration.compact_files import load_compact, save_compact
 from swinprune_lite.acceleration.compacting import compact, group_counts

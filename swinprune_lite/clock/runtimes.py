@@ -149,7 +149,6 @@ def speedups(
 _PEAK = """
 import sys, torch, timm
 from swinprune_lite.anatomy.inputs import noise
-from swinprune_lite.anatomy.inputs import noise
 def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 before = peak()
@@ -170,7 +169,7 @@ def peak_memory(model: nn.Module, batch: int) -> float:
     with tempfile.NamedTemporaryFile() as file:
         torch.save(model, file.name)
         command = [sys.executable, "-c", _PEAK, file.name, str(batch)]
-        return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def joules() -> float | None:

@@ -12,6 +12,7 @@ from timm.models.swin_transformer import SwinTransformer
 
 from swinprune_lite.data.pairs import GARMENTS
 from swinprune_lite.files import (
+    RESTORE,
     SHIPPED,
     check_digest,
     check_finite,
@@ -27,7 +28,6 @@ LITE_MODELS = {
 }
 INPUT_SIZE = (32, 64)
 _CARD = ("model", "seed", "data", "recipe", "versions", "device", "sha256")
-_RESTORE = "restore it with 'git checkout' or reinstall swinprune-lite"
 
 
 def create_lite(name: str) -> SwinTransformer:
@@ -70,17 +70,17 @@ def lite_card(name: str, seed: int = 0) -> dict:
     if seed not in (seeds := lite_seeds(name)):
         raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
     path = SHIPPED / f"{name}_seed{seed}.json"
-    card = read_json(path, _RESTORE)
+    card = read_json(path, RESTORE)
     said = card if isinstance(card, dict) else {}
     if missing := [key for key in _CARD if key not in said]:
-        raise ValueError(f"{path} is no card of a checkpoint: it lacks {', '.join(missing)}; {_RESTORE}.")
+        raise ValueError(f"{path} is no card of a checkpoint: it lacks {', '.join(missing)}; {RESTORE}.")
     if (said["model"], said["seed"]) != (name, seed):
-        raise ValueError(f"{path} is the card of {said['model']!r} with seed {said['seed']!r}; {_RESTORE}.")
+        raise ValueError(f"{path} is the card of {said['model']!r} with seed {said['seed']!r}; {RESTORE}.")
     if not re.fullmatch("[0-9a-f]{64}", str(said["sha256"])):
-        raise ValueError(f"{path} has no SHA-256 of its weights; {_RESTORE}.")
+        raise ValueError(f"{path} has no SHA-256 of its weights; {RESTORE}.")
     for accuracy in ("top1", "top5"):  # not there yet while the checkpoint is being made
         if not isinstance(value := said.get(accuracy, 0.0), (int, float)) or not 0 <= value <= 100:
-            raise ValueError(f"{path} has a {accuracy} of {value!r}, which is no percentage; {_RESTORE}.")
+            raise ValueError(f"{path} has a {accuracy} of {value!r}, which is no percentage; {RESTORE}.")
     return card
 
 
@@ -107,5 +107,5 @@ def load_lite(name: str, seed: int = 0) -> SwinTransformer:
         check_finite(weights)
         model.load_state_dict({key: tensor.to(torch.float32) for key, tensor in weights.items()})
     except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; {_RESTORE}.") from error
+        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; {RESTORE}.") from error
     return model.eval()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from swinprune_lite.files import SHIPPED, reason
+from swinprune_lite.files import RESTORE, SHIPPED, reason
 
 FOLDER = SHIPPED / "paper"
 TABLES = ("table1_pruned_swin", "table2a_vit_variants", "table2b_vit_compression", "table3_uniform_vs_dimap",
@@ -33,7 +33,6 @@ NAMES = {
 """Digests of all that is no number: of a table the names of its rows and columns, of the claims their words."""
 
 _CLAIM = ("id", "where", "claim", "needs")
-_RESTORE = "restore it with 'git checkout' or reinstall swinprune-lite"
 TIMM_NAMES = {
     "Swin-T": "swin_tiny_patch4_window7_224",
     "Swin-S": "swin_small_patch4_window7_224",
@@ -74,7 +73,7 @@ def _read(path: Path, as_printed: bool) -> pd.DataFrame:
         _check_printed(path.stem, printed)
         return printed if as_printed else pd.read_csv(path)
     except (ValueError, OSError) as error:  # of pandas too
-        raise ValueError(f"{path} is damaged ({reason(error)}); {_RESTORE}.") from error
+        raise ValueError(f"{path} is damaged ({reason(error)}); {RESTORE}.") from error
 
 
 def _check_printed(name: str, table: pd.DataFrame) -> None:
@@ -110,7 +109,7 @@ def paper_claims() -> list[dict]:
         if _short_digest(*words) != NAMES["claims"]:
             raise ValueError("an identifier or a word in it is not what it was")
     except (yaml.YAMLError, ValueError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({reason(error)}); {_RESTORE}.") from error
+        raise ValueError(f"{path} is damaged ({reason(error)}); {RESTORE}.") from error
     return claims
 
 

@@ -18,15 +18,11 @@ __all__ = ["magnitude", "of", "random", "relative_energy", "statistic"]
 def of(scored: Statistic) -> Callable[[Criterion], Criterion]:
     """Make a criterion one of `scored` in place of the weights.
 
-        ```python
-        def _chance(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        return torch.rand(weight.shape, generator=generator, dtype=torch.float32, device="cpu")
-
-
+    ```python
     @of(lambda name, weight, generator: weight * input_norms[name])
-        def wanda(square, energy):
-            return square
-        ```
+    def wanda(square, energy):
+        return square
+    ```
     """
 
     def mark(criterion: Criterion) -> Criterion:

@@ -24,6 +24,7 @@ PROFILE = replace(PROFILES["lite"], recipe=RECIPE, batch_size=100, finetune_step
 """The lite profile with this study's recipe: a hundred steps an epoch are a whole pass."""
 
 KEPT = RESULTS / "beyond_accuracy.json"
+ACCURACIES = ("dense_top1", "one_shot_top1", "tuned_top1")
 SEEDS = (0, 1, 2)
 WAYS = {"compact": "compact", "masks": "dimap", "blocks 16": "blocks 16", "blocks 32": "blocks 32", "2:4": "2:4"}
 """What the chapter calls a way to prune -> the setting's method."""
@@ -66,8 +67,7 @@ def finetuned(path: Path = KEPT) -> dict[Setting, dict]:
     """The fine-tuned cases, minutes of a core each, as a run kept them: case -> its row.
 
     A row has dense_top1, one_shot_top1 and tuned_top1 in percent, on all test images, and where it comes from.
-    It keeps no verdicts on single images: in float32 those differ between processors. What `measure` finds for a
-    case today takes its place when it is in the store with all others.
+    It keeps no verdicts on single images: in float32 those differ between processors.
 
     Args:
         path: a JSON list of rows.
@@ -81,7 +81,8 @@ def finetuned(path: Path = KEPT) -> dict[Setting, dict]:
     try:
         rows = json.loads(path.read_text())
         return {replace(_case(row["model"], row["seed"], row["way"], row["removed"]), teacher=row["teacher"]):
-                row for row in rows if row["tuned_top1"] >= 0}  # fmt: skip
+                row for row in rows if all(row[name] >= 0 for name in ACCURACIES) and row["versions"]["torch"]
+                and row["device"] and row["date"]}  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); {RESTORE}.") from error
 

@@ -71,3 +71,9 @@ def test_make_help_lists_the_two_commands():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(r"^book +\w", said, re.MULTILINE)
     assert re.search(r"^test +\w", said, re.MULTILINE)
+
+
+def test_every_test_file_that_the_makefile_names_is_there():
+    named = re.findall(r"tests/\S+\.py", (ROOT / "Makefile").read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).is_file()] == []

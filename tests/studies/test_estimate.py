@@ -51,7 +51,8 @@ def test_estimates_of_nothing_are_refused(tmp_path, monkeypatch):
     path = tmp_path / "throughput.json"
     monkeypatch.setattr(estimate, "THROUGHPUT", path)
     with pytest.raises(
-        LookupError, match=r"throughput\.json is missing; run 'python benchmarks/throughput\.py --keep'"
+        LookupError,
+        match=r"throughput\.json is missing; in the repository 'python benchmarks/throughput\.py --keep' measures it",
     ):
         estimate.throughput()
     rows = found["rows"].assign(images_a_second=0.0).to_dict("records")
