@@ -118,7 +118,7 @@ def test_what_a_notebook_imports_is_installed_by_its_first_cell():
     distributions = packages_distributions()
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-        (extra,) = re.findall(r"swinprune-lite\[(\w+)\] @ git\+", cells[0])
+        (extra,) = re.findall(r"swinprune-lite\[(\w+)\]@git\+", cells[0])
         texts = project["dependencies"] + project["optional-dependencies"][extra]
         installed = {canonicalize_name(Requirement(text).name) for text in texts} | {"swinprune-lite"}
         source = re.sub(r"^( *)%.*", r"\1pass", "\n".join(cells), flags=re.MULTILINE)

@@ -50,7 +50,7 @@ def test_head_parameters_and_end(path):
 def test_installs_the_package_from_the_repository_where_it_is_missing(path):
     address = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())["repository"]["url"]
     first = code_cells(path)[0]
-    assert f'%pip install -q "swinprune-lite[notebooks] @ git+{address}"\n' in f"{first.source}\n"
+    assert f'%pip install -q "swinprune-lite[notebooks]@git+{address}"\n' in f"{first.source}\n"
     assert 'find_spec("swinprune_lite") is None' in first.source
     assert first.outputs == []  # here it is installed
 
