@@ -11,6 +11,8 @@ CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 export OMP_NUM_THREADS ?= $(shell n=$$(( $(CORES) / $(JOBS) )); echo $$(( n > 0 ? n : 1 )))
 
 LONGEST := notebooks/table3_uniform_vs_dimap.ipynb
+LONG_TESTS := $(addprefix tests/,contracts/test_notebooks_on_pretrained.py contracts/test_notebooks.py \
+	training/test_finetune.py contracts/test_book.py measurements/test_store.py)
 NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
@@ -29,8 +31,7 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that both workers stay busy to the end
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(LONGEST) tests/contracts/test_notebooks_on_pretrained.py tests/contracts/test_notebooks.py \
-		notebooks tests --nbval --nbval-current-env
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15 $(LONG_TESTS) notebooks tests --nbval --nbval-current-env
 
 reproduce: .venv/installed ## compute the whole results store anew (an hour and more; goes on after a kill) and compare
 	$(BIN)/python data_scripts/reproduce.py

@@ -143,9 +143,13 @@ def _kept(ledger) -> list[pd.DataFrame]:
     return [layerwise.kept_shares(model, masks) for model, masks in pruned]
 
 
+@cache
+def _lowest_scores(profile: Profile, name: str, ratio: float) -> list[list[float]]:
+    return [list(layerwise.thresholds(model, masks).values()) for model, masks in _pruned(profile, name, ratio)]
+
+
 def _thresholds(ledger, numbers: list[float]) -> Found:
-    pruned = _pruned(ledger.evidence.profile, "Swin-S", _ratio("fig5-1"))
-    values = [list(layerwise.thresholds(model, masks).values()) for model, masks in pruned]
+    values = _lowest_scores(ledger.evidence.profile, "Swin-S", _ratio("fig5-1"))
     holds = [sorted(range(3), key=one.__getitem__) == sorted(range(3), key=numbers.__getitem__) for one in values]
     return _vote([", ".join(f"{v:.1e}" for v in one) for one in values], holds, "order", "figure5_keep_ratios")
 
