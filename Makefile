@@ -30,8 +30,8 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@# the longest first, so that both workers stay busy to the end
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15 $(LONG_TESTS) notebooks tests --nbval --nbval-current-env
+	@# the longest first, so that all workers stay busy to the end; one worker more than cores, since some wait for kernels
+	$(BIN)/pytest -n $(shell echo $$(( $(JOBS) + 1 ))) --dist loadfile --no-loadscope-reorder --durations 15 $(LONG_TESTS) notebooks tests --nbval --nbval-current-env
 
 reproduce: .venv/installed ## compute the whole results store anew (an hour and more; goes on after a kill) and compare
 	$(BIN)/python data_scripts/reproduce.py
@@ -50,7 +50,7 @@ clean: ## remove what was built (not .venv)
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,onnx,test]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[book,onnx,test]'
 	@# matplotlib's font cache: made here, so that no notebook reports that it is being made
 	$(BIN)/python -c 'import matplotlib.font_manager'
 	touch $@

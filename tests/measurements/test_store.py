@@ -140,8 +140,8 @@ def test_a_sample_drawn_afresh_is_recomputed():
     committed, draw = Store(), random.SystemRandom()
     grid, study = (settings for _, settings in STUDIES)
     tiny = [setting for setting in grid if setting.model.endswith("tiny")]
-    drawn = [(LITE, setting, 1000) for setting in draw.sample([s for s in grid if not s.steps], 8)]
-    drawn += [(LITE, setting, None) for setting in draw.sample([s for s in tiny if not s.steps], 2)]
+    drawn = [(LITE, setting, 1000) for setting in draw.sample([s for s in grid if not s.steps], 7)]
+    drawn += [(LITE, setting, None) for setting in draw.sample([s for s in tiny if not s.steps], 1)]
     drawn.append((LITE, draw.choice([s for s in tiny if s.steps]), 1000))
     drawn += [
         (PROFILE, setting, 1000)
