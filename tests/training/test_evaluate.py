@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
-from swinprune_lite.training.evaluate import _ranks, ranks, verdicts
+from swinprune_lite.training.evaluate import MARGIN, _ranks, ranks, verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 
@@ -384,3 +384,20 @@ def test_a_checkpoint_that_cannot_be_written_or_is_another_model_s_is_refused_fi
     with pytest.raises(ValueError, match="belongs to another model, with other weights"):
         finetune(other, *LONG, checkpoint=tmp_path / "state.pt")
     assert torch.equal(other.logits, torch.arange(8.0))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_doubtful_images_by_hand(seed):
+    """Steps of half a margin, so that ties, near ties and orders at the first and the fifth place all occur."""
+    drawn = torch.Generator().manual_seed(seed)
+    near = torch.randint(-4, 5, (6, 9), generator=drawn).double() * MARGIN * 50
+    logits = torch.cat([near, torch.tensor([[100.0], [-100.0], [40.0], [100.0], [7.0], [100.0]])], 1)
+    classes = torch.randint(0, 9, (6,), generator=drawn)
+    rank, doubtful = _ranks(logits, classes)
+    for row, own, place, unsure in zip(logits.tolist(), classes.tolist(), rank.tolist(), doubtful.tolist()):
+        others = [(value, number) for number, value in enumerate(row) if number != own]
+        margin = MARGIN * max(map(abs, row))
+        best = sum(value > row[own] + margin for value, _ in others)
+        worst = sum(value >= row[own] - margin for value, _ in others)
+        assert unsure == any(best < k <= worst for k in (1, 5))
+        assert place == sum(value > row[own] or (value == row[own] and number < own) for value, number in others)
