@@ -11,7 +11,6 @@ import torch
 from swinprune_lite.files import RESTORE, RESULTS
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import spread
-from swinprune_lite.measurements.live import drawn
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.studies.profiles import PROFILES
@@ -85,11 +84,6 @@ def finetuned(path: Path = KEPT) -> dict[Setting, dict]:
                 and row["device"] and row["date"]}  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); {RESTORE}.") from error
-
-
-def live() -> list[Setting]:
-    """What a build computes anew, without fine-tuning: two compact models of tiny, drawn."""
-    return drawn([one_shot(case) for case in cases() if case.model.endswith("tiny") and case.method == "compact"], 2)
 
 
 def results(store: Store | None = None, path: Path = KEPT) -> pd.DataFrame:
