@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import nbformat
-import papermill
 import pytest
 import yaml
+from notebook_runs import executed, one_kernel
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -102,10 +102,16 @@ def test_library_code_stays_in_the_library(path):
         assert not re.search(r"^(def|class) ", cell.source, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def kernel(tmp_path_factory):
+    with one_kernel(folder=tmp_path_factory.mktemp("smoke")) as manager:
+        yield manager
+
+
 @notebooks
-def test_runs_in_the_smoke_profile(path, tmp_path):
+def test_runs_in_the_smoke_profile(path, kernel):
     parameters = {"profile": "smoke"} | ({"ratios": [0.55]} if path.stem in TIMED else {})
-    papermill.execute_notebook(path, tmp_path / "out.ipynb", parameters, kernel_name="python3", progress_bar=False)
-    outputs = [output for cell in code_cells(tmp_path / "out.ipynb") for output in cell.outputs]
+    cells = [cell for cell in executed(path, parameters, kernel).cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
     said = next(output.text for output in outputs if output.output_type == "stream")
     assert said.startswith("Profile smoke: swin_lite_tiny")

@@ -6,10 +6,9 @@ in test_profiles.py.
 
 from pathlib import Path
 
-import nbformat
-import papermill
 import pytest
 import timm
+from notebook_runs import executed, one_kernel
 from stubs import make_folder, make_hub, make_imagenette
 from timm.models._hub import save_for_hf
 
@@ -39,9 +38,13 @@ def outside(tmp_path_factory):
     }
 
 
-def test_a_folder_and_a_model_of_one_s_own(outside, tmp_path, monkeypatch):
-    for name, value in outside.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="module")
+def kernel(outside):
+    with one_kernel(outside, Path(outside["SWINPRUNE_HOME"])) as manager:
+        yield manager
+
+
+def test_a_folder_and_a_model_of_one_s_own(outside, tmp_path, kernel):
     classes = [f"class {number}" for number in range(10)]
     make_folder(tmp_path / "images" / "val", classes, 1)
     make_folder(tmp_path / "images" / "train", classes, 1)
@@ -51,22 +54,18 @@ def test_a_folder_and_a_model_of_one_s_own(outside, tmp_path, monkeypatch):
         "profile": "folder", "models": [f"local-dir:{tmp_path / 'own'}"], "data": str(tmp_path / "images"),
         "ratios": [0.5], "batch_size": 8,
     }  # fmt: skip
-    path, out = NOTEBOOKS[0].parent / "table3_uniform_vs_dimap.ipynb", tmp_path / "out.ipynb"
-    papermill.execute_notebook(path, out, parameters, kernel_name="python3", progress_bar=False)
+    executed(NOTEBOOKS[0].parent / "table3_uniform_vs_dimap.ipynb", parameters, kernel)
     assert len(list(Path(outside["SWINPRUNE_HOME"]).glob("results/folder-*/*.jsonl"))) == 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_runs_in_the_imagenette_profile(path, outside, tmp_path, monkeypatch):
-    for name, value in outside.items():
-        monkeypatch.setenv(name, value)
+def test_runs_in_the_imagenette_profile(path, kernel):
     model = SMALLER.get(path.stem, PAPER_MODELS[0])
     parameters = {"profile": "imagenette", "models": [model]}
     if path.stem in FEWER_RATIOS:
         parameters["ratios"] = FEWER_RATIOS[path.stem]
-    out = tmp_path / "out.ipynb"
-    papermill.execute_notebook(path, out, parameters, kernel_name="python3", progress_bar=False)
-    outputs = [output for cell in nbformat.read(out, 4).cells for output in cell.get("outputs", [])]
+    cells = executed(path, parameters, kernel).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
     printed = "".join(output.text for output in outputs if output.get("name") == "stdout")
     assert printed.startswith(f"Profile imagenette: {model}.\nReal pretrained weights from timm's hub")
     tables = " ".join(str(output.get("data", {}).get("text/plain", "")) for output in outputs)
