@@ -14,12 +14,13 @@ Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 InputSize = int | tuple[int, int] | tuple[int, int, int]
 """Of an image in pixels: its side, (height, width) or (channels, height, width)."""
 
-Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Score of a weight from its square and the energy (sum of squares) of its layer's weights at least as
-large, itself included: float64 (n,) each. It must grow with the first and not grow with the second."""
+Score = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""From the square of a number and the energy (sum of squares) of its layer's numbers at least as large, itself
+included, to its score: float64 (n,) each. It must grow with the first and not grow with the second, and be finite
+where both are 0."""
 
-Statistic = Callable[[str, torch.Tensor, torch.Generator], torch.Tensor]
-"""From a weight's name, the weight and a generator to the numbers, of the weight's shape, that are scored for it."""
+Values = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+"""From a weight, and what was measured of its layer (None: nothing), to numbers of the weight's shape."""
 
 Grouping = Callable[[nn.Module], list[list[str]]]
 """From a model to its prunable weights' names, each in exactly one list: those of a list compete."""

@@ -91,6 +91,8 @@ def save_pruned(
 def load_pruned(path: str | Path) -> tuple[dict[str, torch.Tensor], Masks]:
     """State dict (in the types it was saved with) and masks of a file written by `save_pruned`.
 
+    `model.load_state_dict(state)` and `apply_masks(model, masks)` make a model of them.
+
     Warns:
         UserWarning: the file has no digest, as earlier ones have none. Its lengths, shapes and types agree, but an
             altered value would not be noticed.

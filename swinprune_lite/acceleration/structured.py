@@ -14,7 +14,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.energies import energies
 from swinprune_lite.anatomy.modules import unpruned_layers
-from swinprune_lite.anatomy.parts import HEADS, HIDDEN, KINDS, Part, parts
+from swinprune_lite.anatomy.parts import HEADS, HIDDEN, PART_KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.importance import check_weight, importance
 from swinprune_lite.types import InputSize, Masks
@@ -126,7 +126,7 @@ class _Ranked:
 def _cut(ranked: list[_Ranked], share: float, shares: dict[str, float]) -> list[int]:
     """How many of each part's groups go, so that each kind loses `share` times its own of its MACs."""
     gone = [0] * len(ranked)
-    for kind in KINDS:
+    for kind in PART_KINDS:
         those = [index for index, each in enumerate(ranked) if each.part.kind == kind]
         if not those:
             continue

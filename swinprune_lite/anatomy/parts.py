@@ -11,7 +11,7 @@ from torch import nn
 from swinprune_lite.anatomy.modules import FC1, FC2, PRJ, QKV, Kind
 
 HIDDEN, HEADS = "hidden units", "heads"
-KINDS = (HIDDEN, HEADS)
+PART_KINDS = (HIDDEN, HEADS)
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Part:
         path: the submodule's name, such as "layers.0.blocks.1.mlp".
         kind: "hidden units" or "heads".
         count: how many groups there are.
-        width: rows of W_in a group has: 1, or the head's dimension.
+        width: rows that a group has of fc1, or of each of q, k and v: 1, or the head's dimension.
     """
 
     path: str

@@ -1,6 +1,6 @@
 """Prune a model and fine-tune it by the paper's recipe, its masks held, on one CPU or many GPUs.
 
-    python -m swinprune_lite.cli.finetune swin_lite_tiny --profile lite --epochs 2
+    python -m swinprune_lite.cli.finetune swin_lite_tiny --epochs 2
     accelerate launch -m swinprune_lite.cli.finetune swin_tiny_patch4_window7_224.ms_in1k --ratio 0.55
 
 Under `accelerate launch` the processes share the batch; the folder of the outcome must be one that all of them
@@ -29,11 +29,13 @@ from swinprune_lite.files import atomic, read_json, require_writable, sha256
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.measurements.store import Store
+from swinprune_lite.models.lite import LITE_MODELS
 from swinprune_lite.models.pretrained import best_device
 from swinprune_lite.provenance import provenance
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
-from swinprune_lite.pruning.masks import digest, make_masks
+from swinprune_lite.pruning.masks import check_asked, digest, make_masks
+from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.studies.profiles import SWIN_BATCH, get_profile
 from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune
@@ -155,17 +157,26 @@ def keep(
 
 def main(
     model: Annotated[str, typer.Argument(help="A lite model, or a timm model with its tag.")],
-    profile: Annotated[str, typer.Option(help="lite, imagenette, imagenet or folder.")] = "imagenet",
-    method: Annotated[str, typer.Option(help="dimap, lamp, uniform, ...")] = "dimap",
+    profile: Annotated[
+        str | None, typer.Option(help="lite (of lite models the default), imagenette, imagenet (of others) or folder.")
+    ] = None,
+    method: Annotated[str, typer.Option(help=f"One of {', '.join(METHODS)}.")] = "dimap",
     ratio: Annotated[float, typer.Option(help="Share of the prunable weights that goes, in [0, 1).")] = 0.55,
     data: Annotated[Path | None, typer.Option(help="Folder with train and val.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Half of them warm-up.")] = PAPER_RECIPE.epochs,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step, all processes together.")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Images a step, all processes together. The learning rate, of 512 in the paper, follows it."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the order and the augmentation.")] = 0,
     folder: Annotated[Path | None, typer.Option(help="Of the outcome; by default one under runs/.")] = None,
 ) -> None:
     """Prune MODEL, fine-tune it by the paper's recipe with its masks held, and evaluate it."""
     try:
+        check_asked(ratio, method)
+        if profile == "smoke":
+            raise ValueError("The smoke profile is for tests; give lite, imagenette, imagenet or folder.")
+        profile = profile or ("lite" if model in LITE_MODELS else "imagenet")
         run = get_profile(profile, [model], seed, data, batch_size)
         name = f"{run.name}_{run.models[0].rpartition('/')[2]}_{method}_{ratio:g}_seed{seed}"
         folder = folder or Path("runs/finetuned") / name

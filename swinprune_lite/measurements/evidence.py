@@ -81,7 +81,7 @@ class Evidence:
         if not self.measures:
             raise LookupError(
                 f"{setting} is not in {self.store.folder} for this recipe and these weights and images; in the "
-                "repository 'make reproduce' computes it."
+                "repository 'make reproduce' computes what the studies ask for, and `measure` anything else."
             )
         if setting.steps and not self.profile.finetunes_in_notebooks:
             raise LookupError(

@@ -25,8 +25,12 @@ PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
     "blocks 16": lambda model, ratio: block_masks(model, ratio, (16, 16)),
     "blocks 32": lambda model, ratio: block_masks(model, ratio, (32, 32)),
 }
-WAYS = (*METHODS, *PATTERNS)
-"""All that `Setting.method` may be beside "dense": the methods of `make_masks`, and patterns that a clock can see."""
+
+
+def ways() -> tuple[str, ...]:
+    """All that `Setting.method` may be beside "dense": the methods of `make_masks`, and patterns a clock can see."""
+    return *METHODS, *PATTERNS
+
 
 BISECTIONS = 10  # of the ratio of weights that removes a share of the MACs: to a thousandth
 
@@ -80,8 +84,8 @@ def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
     """
     if setting.method == "dense":
         return None
-    if setting.method not in WAYS:
-        raise ValueError(f"Unknown method {setting.method!r}; choose one of dense, {', '.join(WAYS)}.")
+    if setting.method not in ways():
+        raise ValueError(f"Unknown method {setting.method!r}; choose one of dense, {', '.join(ways())}.")
     if setting.budget not in ("weights", "macs"):
         raise ValueError(f"Unknown budget {setting.budget!r}; the ratio is a share of the 'weights' or of the 'macs'.")
     make = PATTERNS.get(setting.method)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from swinprune_lite.files import home
+from swinprune_lite.files import RESULTS, home
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.sources import Source
 from swinprune_lite.pruning.methods import METHODS
@@ -21,7 +21,7 @@ class Profile:
     Attributes:
         name: "smoke", "lite", "imagenette", "imagenet" or "folder".
         models: in the paper's order T, S, B.
-        source: of weights and images, with input size and transforms.
+        source: of weights and images.
         finetune_steps: optimizer steps an epoch of the fine-tuning.
         batch_size: images a step, over all processes.
         recipe: of the fine-tuning.
@@ -41,7 +41,7 @@ class Profile:
     finetune_steps: int
     batch_size: int = 128
     recipe: Recipe = field(default_factory=Recipe)
-    methods: tuple[str, ...] = tuple(METHODS)
+    methods: tuple[str, ...] = field(default_factory=lambda: tuple(METHODS))
     high_ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95)
     replicates: int = 3
     common_images: int | None = 5000
@@ -57,8 +57,8 @@ class Profile:
 
     @property
     def results(self) -> Path:
-        """Where what is measured on pretrained models is kept."""
-        return home() / "results" / f"{self.name}{self.source.identity()}"
+        """The folder of the results store: the one that ships, or of pretrained models one of the reader's own."""
+        return RESULTS if self.shipped else home() / "results" / f"{self.name}{self.source.identity()}"
 
     def load(self, model: str, training_seed: int = 0) -> nn.Module:
         """The trained model."""
@@ -106,7 +106,7 @@ def replicate(profile: Profile, model: str, number: int, method: str, ratio: flo
     on all images.
     """
     training_seed = number if number in profile.training_seeds(model) else 0
-    drawn = method == "random" or steps
+    drawn = steps or (method in METHODS and METHODS[method].parts()[0].draws)
     seed = number if drawn else 0
     images = (profile.common_images or 0) if training_seed or seed else 0
     return Setting(model, method, ratio, training_seed, seed, steps, images)

@@ -11,7 +11,7 @@ class Setting:
 
     Attributes:
         model: name in the profile.
-        method: one of `measure.WAYS`, or "dense".
+        method: one of `measure.ways()`, or "dense".
         ratio: share that is removed, of what `budget` says.
         training_seed: which of the trained weights.
         seed: of random masks and of the fine-tuning's drawing of images; 0 where neither is used.

@@ -23,7 +23,7 @@ from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.provenance import provenance
 
 PROTOCOL = 1
-"""Raised when evaluation or fine-tuning means to change its digits; all older records are then found no more."""
+"""To be increased when evaluation or fine-tuning means to change its digits; no older record is then found any more."""
 
 
 class Store:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Size
 
+from swinprune_lite.types import Budget
+
 LAST_LAYER_KEEPS = 0.2  # Uniform+ (Gale, Elsen and Hooker, 2019)
 
 
@@ -16,6 +18,9 @@ def erdos_renyi_kernel(groups: Sequence[Sequence[Size]], ratio: float) -> list[i
     """ERK (Evci et al., ICML 2020): a layer's density is proportional to (rows + columns) / (rows * columns).
 
     Layers whose density would exceed 1 stay whole and the others make up for it. Groups are single layers.
+
+    Raises:
+        ValueError: a group of several layers.
     """
     sizes = [_size(group) for group in groups]
     raw = [sum(_only(group)) / size for group, size in zip(groups, sizes)]
@@ -28,9 +33,10 @@ def uniform_plus(groups: Sequence[Sequence[Size]], ratio: float) -> list[int]:
     The others all keep the same share. Groups are single layers in the model's order.
 
     Raises:
-        ValueError: a ratio so high that the protected weights alone are more than may stay.
+        ValueError: a group of several layers, or a ratio so high that the protected weights alone are more than
+            may stay.
     """
-    sizes = [_size(group) for group in groups]
+    sizes = [_only(group).numel() for group in groups]
     kept, last = sum(sizes) - round(ratio * sum(sizes)), round(LAST_LAYER_KEEPS * sizes[-1])
     spare = kept - sizes[0]  # what may stay beyond the first layer
     if spare < (last if len(sizes) > 1 else 0):
@@ -75,5 +81,9 @@ def _size(group: Sequence[Size]) -> int:
 
 
 def _only(group: Sequence[Size]) -> Size:
-    (shape,) = group
-    return shape
+    if len(group) != 1:
+        raise ValueError("This budget is one of single layers; give the grouping 'by_layer' with it.")
+    return group[0]
+
+
+BUDGETS: dict[str, Budget] = {each.__name__: each for each in (same_share, erdos_renyi_kernel, uniform_plus)}

@@ -14,7 +14,14 @@ from swinprune_lite.types import InputSize
 
 
 class Cost(NamedTuple):
-    """Counts for one image; `nonzero_` leaves out pruned weights and the products they take part in."""
+    """Counts for one image.
+
+    Attributes:
+        params: parameters, pruned ones included.
+        nonzero_params: those that are not pruned.
+        macs: multiply-accumulates of the dense model.
+        nonzero_macs: without the products of pruned weights; attention's own products stay.
+    """
 
     params: int
     nonzero_params: int
@@ -36,7 +43,10 @@ def cost(
         model: the network; it is not run on real numbers, and left as it is.
         masks: parameter name -> bool, True = kept; weights not named count as kept. None counts
             the zeros that stand among the prunable weights as removed.
-        input_size: side, (height, width) or (channels, height, width); None: the model's own.
+        input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
+
+    Returns:
+        The four counts of `Cost`.
 
     Raises:
         ValueError: masks that do not fit the model or are of matrices that no product uses, weights on the
@@ -68,7 +78,7 @@ def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) ->
 
     Args:
         model: the network; it is not run on real numbers, and left as it is.
-        input_size: side, (height, width) or (channels, height, width); None: the model's own.
+        input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
 
     Returns:
         The MACs, and parameter name -> positions (tokens or pixels), for every weight of a matrix product or

@@ -1,40 +1,43 @@
 """Criteria: the score of a weight.
 
-A criterion scores squares, given the energy of all in their layer that are at least as large (see `Criterion`).
-Equation 10 is one, defined in `importance`. The squares are those of the weights, unless the criterion is made
-`of` something else: random numbers here, and likewise a weight times what images say about its input.
+A criterion makes numbers of a weight, and of what was measured of its layer if it wants that. By itself these are
+the scores. With a `Score` their squares are scored, given the energy of all in the layer that are at least as
+large: equation 10, defined in `importance`, is such a score, and selection has a fast path for them. Ten lines make
+a criterion of one's own:
+
+```python
+def wanda(weight, norms):  # norms (columns,): of each input
+    return weight.abs() * norms
+
+masks = sp.make_masks(model, 0.5, criterion=wanda, statistics=norms_by_weight)
+```
 """
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
 from swinprune_lite.pruning.importance import relative_energy
-from swinprune_lite.types import Criterion, Statistic
-
-__all__ = ["magnitude", "of", "random", "relative_energy", "statistic"]
+from swinprune_lite.types import Score, Values
 
 
-def of(scored: Statistic) -> Callable[[Criterion], Criterion]:
-    """Make a criterion one of `scored` in place of the weights.
+class Criterion(NamedTuple):
+    """How weights are scored.
 
-    ```python
-    @of(lambda name, weight, generator: weight * input_norms[name])
-    def wanda(square, energy):
-        return square
-    ```
+    Attributes:
+        values: the numbers that are compared; their sign counts unless there is a `score`.
+        score: of their squares and energies; None: the numbers are the scores.
+        draws: whether the statistic is a random number in [0, 1) for every weight.
     """
 
-    def mark(criterion: Criterion) -> Criterion:
-        criterion.statistic = scored
-        return criterion
-
-    return mark
+    values: Values
+    score: Score | None = None
+    draws: bool = False
 
 
-def statistic(criterion: Criterion) -> Statistic:
-    """What the criterion scores: the weight itself unless it was made `of` something else."""
-    return getattr(criterion, "statistic", lambda name, weight, generator: weight)
+def weights(weight: torch.Tensor, statistic: torch.Tensor | None) -> torch.Tensor:
+    """The weights themselves."""
+    return weight
 
 
 def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
@@ -42,11 +45,8 @@ def magnitude(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
     return square
 
 
-def _chance(weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    return torch.rand(weight.shape, generator=generator, dtype=torch.float32, device="cpu")
-
-
-@of(lambda name, weight, generator: _chance(weight, generator))
-def random(square: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """Chance, in [0, 1), in place of the weight."""
-    return square
+CRITERIA: dict[str, Criterion] = {
+    "relative_energy": Criterion(weights, relative_energy),
+    "magnitude": Criterion(weights, magnitude),
+    "random": Criterion(lambda weight, chance: chance, draws=True),
+}

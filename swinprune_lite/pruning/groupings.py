@@ -3,6 +3,7 @@
 from torch import nn
 
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable
+from swinprune_lite.types import Grouping
 
 
 def by_module(model: nn.Module) -> list[list[str]]:
@@ -19,3 +20,6 @@ def whole_model(model: nn.Module) -> list[list[str]]:
 def by_layer(model: nn.Module) -> list[list[str]]:
     """Each layer alone."""
     return [[name] for name in prunable(model)]
+
+
+GROUPINGS: dict[str, Grouping] = {each.__name__: each for each in (by_module, whole_model, by_layer)}

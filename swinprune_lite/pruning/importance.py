@@ -11,6 +11,8 @@ criterion of "dimap" and "lamp", and `selection` calls it for those weights whos
 
 import torch
 
+NOT_FINITE = "{} holds NaN or infinity; prune a checkpoint whose weights are all finite."
+
 
 def importance(weight: torch.Tensor) -> torch.Tensor:
     """Equation 10 for one layer.
@@ -61,7 +63,7 @@ def check_weight(name: str, weight: torch.Tensor) -> None:
     """Raise ValueError, naming the weight, unless it is a non-empty floating tensor of finite numbers."""
     check_type(name, weight)
     if not torch.isfinite(weight if weight.element_size() > 1 else weight.float()).all():
-        raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")
+        raise ValueError(NOT_FINITE.format(name))
 
 
 def check_type(name: str, weight: torch.Tensor) -> None:

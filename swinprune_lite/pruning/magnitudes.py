@@ -11,6 +11,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from swinprune_lite.pruning.importance import NOT_FINITE, check_loaded
+
 BINS = 2**15
 CHUNK = 2**17  # elements that stay in a core's cache as float64
 INTEGERS = {
@@ -42,8 +44,7 @@ class Magnitudes:
         weight = weight.float() if weight.is_floating_point() and weight.element_size() == 1 else weight
         if weight.dtype not in INTEGERS:
             raise ValueError(f"{name} is {weight.dtype}; masks are made from float16, bfloat16, float32 or float64.")
-        if weight.is_meta:
-            raise ValueError(f"{name} is on the meta device and so has no values; load the weights first.")
+        check_loaded(name, weight)
         self._signed = weight.detach().cpu().reshape(-1).view(INTEGERS[weight.dtype]).numpy()
         self._below = 8 * self._signed.itemsize - 16  # bits below those that name the bin
         self._scale = 1.0
@@ -55,7 +56,7 @@ class Magnitudes:
         self.bins = np.flatnonzero(counts)
         self.counts, self.low, self.high = counts[self.bins], self._low[self.bins], high[self.bins]
         if not np.isfinite(self.high).all():
-            raise ValueError(f"{name} holds NaN or infinity; prune a checkpoint whose weights are all finite.")
+            raise ValueError(NOT_FINITE.format(name))
 
     def __len__(self) -> int:
         return len(self._signed)

@@ -1,24 +1,34 @@
-"""Masks: which weights stay, by one of the `METHODS`. No image is used."""
+"""Masks: which weights stay, by one of the `METHODS` or another combination of a criterion, grouping and budget."""
 
 import hashlib
-import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable, unpruned_layers
-from swinprune_lite.pruning.criteria import statistic
+from swinprune_lite.pruning.criteria import Criterion
 from swinprune_lite.pruning.importance import check_type
-from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.pruning.methods import Method, combination
 from swinprune_lite.pruning.selection import select
-from swinprune_lite.types import Masks
+from swinprune_lite.types import Budget, Grouping, Masks, Values
 
 
-def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int = 0) -> Masks:
-    """Masks of all prunable weights; the model is left as it is and no image is used.
+def make_masks(
+    model: nn.Module,
+    ratio: float,
+    method: str | Method = "dimap",
+    seed: int = 0,
+    *,
+    criterion: str | Criterion | Values | None = None,
+    grouping: str | Grouping | None = None,
+    budget: str | Budget | None = None,
+    statistics: Mapping[str, torch.Tensor] | None = None,
+) -> Masks:
+    """Masks of all prunable weights; the model is left as it is, and none of the named methods uses an image.
 
     Args:
         model: any network in which `modules` finds something to prune.
@@ -27,8 +37,13 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
             unevenly.
         method: "dimap", "lamp" (the whole model as one module), "uniform" (magnitude, each layer
             alone), "global" (one magnitude threshold), "module-magnitude" (a magnitude threshold a
-            module), "random", "erk" or "uniform+" (uneven budgets a layer, see `budgets`).
+            module), "random", "erk" or "uniform+" (uneven budgets a layer, see `budgets`); or a `Method`.
         seed: of "random"; the others need none.
+        criterion: in place of the method's, of `CRITERIA`; or your own, a function of a weight and the statistic of
+            its layer that gives a score for every weight.
+        grouping: in place of the method's, of `GROUPINGS`; or your own.
+        budget: in place of the method's, of `BUDGETS`; or your own.
+        statistics: for criteria that want one: parameter name -> what was measured of its layer.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
@@ -38,25 +53,68 @@ def make_masks(model: nn.Module, ratio: float, method: str = "dimap", seed: int 
             names them all.
 
     Raises:
-        ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown method, a model with
-            nothing prunable, or weights that are not floating numbers, or hold NaN or infinity.
+        ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with
+            nothing prunable, weights that are not floating numbers, or hold NaN or infinity, a grouping that is no
+            partition of the prunable weights, a budget beyond its group, or scores that are no finite numbers, one
+            for each weight.
     """
-    if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1 or math.isnan(ratio):
-        raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
-    if method not in METHODS:
-        raise ValueError(f"Unknown method {method!r}; choose one of {', '.join(METHODS)}.")
+    check_asked(ratio, method)
+    criterion, grouping, budget = combination(method, criterion, grouping, budget).parts()
     parameters = dict(model.named_parameters())
     for name in (names := prunable(model)):
         check_type(name, parameters[name])
     tell_of_unpruned(model, names)
-    criterion, grouping, budget = METHODS[method]
-    scored, generator = statistic(criterion), torch.Generator("cpu").manual_seed(seed)
-    masks = {}
     competing = grouping(model)
+    if sorted(name for group in competing for name in group) != sorted(names):
+        raise ValueError("A grouping must have each prunable weight, see `prunable`, in exactly one of its lists.")
     removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
+    check_weight_counts(removals, [sum(parameters[name].numel() for name in group) for group in competing])
+    if criterion.draws:
+        statistics = _chance(parameters, names, seed)
+    masks = {}
     for group, remove in zip(competing, removals):
-        masks |= select({name: scored(name, parameters[name], generator) for name in group}, remove, criterion)
+        values = {name: _values(name, parameters[name], criterion, statistics) for name in group}
+        masks |= select(values, remove, criterion.score)
     return {name: masks[name].to(parameters[name].device) for name in names}
+
+
+def check_asked(ratio: float, method: str | Method) -> None:
+    """Raise ValueError unless the ratio is a number in [0, 1) and the method a known one."""
+    if not isinstance(ratio, Real) or isinstance(ratio, bool) or not 0 <= ratio < 1:
+        raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
+    combination(method).parts()
+
+
+def check_weight_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
+    """Raise ValueError unless a budget says for each group how many of its weights go."""
+    if len(removals) != len(sizes) or not all(
+        isinstance(remove, Integral) and 0 <= remove <= size for remove, size in zip(removals, sizes)
+    ):
+        raise ValueError(
+            f"A budget must give a whole number from 0 to the group's size for each of the {len(sizes)} groups; "
+            f"got {list(removals)} for sizes {list(sizes)}."
+        )
+
+
+def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) -> dict[str, torch.Tensor]:
+    """A random number in [0, 1) for every weight."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return {
+        name: torch.rand(parameters[name].shape, generator=generator, dtype=torch.float32, device="cpu")
+        for name in names
+    }
+
+
+def _values(
+    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
+) -> torch.Tensor:
+    if statistics is not None and name not in statistics:
+        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
+    values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
+    if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
+        got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"The criterion must give {name} numbers of its shape {tuple(weight.shape)}; it gave {got}.")
+    return values
 
 
 def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:

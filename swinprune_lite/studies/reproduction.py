@@ -14,14 +14,24 @@ TABLE3_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table3_unifo
 
 
 def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
-    """Every method at every ratio without fine-tuning, and the dense models (table 3 and beyond)."""
+    """Every method at every ratio without fine-tuning, and the dense models (table 3 and beyond).
+
+    Args:
+        profile: its models, methods and ratios.
+        numbers: of the replicates, see `replicate`.
+    """
     ratios = sorted({*TABLE1_RATIOS, *TABLE3_RATIOS, *profile.high_ratios})
     pairs = [("dense", 0.0), *((method, ratio) for method in profile.methods for ratio in ratios)]
     return _settings(profile, numbers, pairs, steps=0)
 
 
 def finetuned(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
-    """DIMAP at table 1's ratios, `COMPARED` at the last of them (table 4); at the high ratios replicate 0 of DIMAP."""
+    """DIMAP at table 1's ratios, `COMPARED` at the last of them (table 4); at the high ratios replicate 0 of DIMAP.
+
+    Args:
+        profile: its models, high ratios and steps.
+        numbers: of the replicates, see `replicate`.
+    """
     pairs = [(method, TABLE1_RATIOS[-1]) for method in ("dimap", *COMPARED)]
     pairs += [("dimap", ratio) for ratio in TABLE1_RATIOS[:-1]]
     high = [("dimap", ratio) for ratio in profile.high_ratios] if 0 in numbers else []

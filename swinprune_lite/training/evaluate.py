@@ -27,7 +27,7 @@ class Accuracy(NamedTuple):
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch]) -> Accuracy:
-    """Accuracy of a classifier, computed in its own precision and on its own device; see `ranks`.
+    """Accuracy of a classifier, computed in its own precision and on its own device; see `verdicts`.
 
     Of a model with fewer than five classes top-1 alone is reported, and top-5 is nan.
     """
@@ -42,20 +42,6 @@ def _percent(right: torch.Tensor) -> float:
 def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
     """For every image, whether its class is the first predicted, and whether it is among the first five.
 
-    Args:
-        model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
-        batches: pairs of images (B, C, H, W) and classes (B,), whole numbers below the number of logits.
-
-    Returns:
-        Two bool tensors (images,). The second is empty, (0,), for a model with fewer than five classes.
-    """
-    rank, classes = _judge(model, batches)
-    return rank < 1, (rank if classes >= 5 else rank[:0]) < 5
-
-
-def ranks(model: nn.Module, batches: Iterable[Batch]) -> torch.Tensor:
-    """How many classes the model prefers to each image's own.
-
     The few images whose verdict hangs on a difference of logits that rounding could turn are judged
     again in float64, so that processors that round differently still agree. Nothing that the process was
     set to before, such as autocast or TF32, has a part in it.
@@ -65,21 +51,20 @@ def ranks(model: nn.Module, batches: Iterable[Batch]) -> torch.Tensor:
         batches: pairs of images (B, C, H, W) and classes (B,), whole numbers below the number of logits.
 
     Returns:
-        int64 tensor (images,): 0 where the top-1 prediction is right, below 5 where top-5 is (which says
-        nothing of a model with fewer than five classes, see `verdicts`). Other values may differ by one
-        or two between processors.
+        Two bool tensors (images,). The second is empty, (0,), for a model with fewer than five classes.
 
     Raises:
         TypeError: the batches are not iterable.
         ValueError: no images; a batch that is not such a pair, or has a class that the model does not; a model
             without weights, or whose logits are not (B, classes), of two classes or more, and finite.
     """
-    return _judge(model, batches)[0]
+    rank, classes = _judge(model, batches)
+    return rank < 1, (rank if classes >= 5 else rank[:0]) < 5
 
 
 @torch.inference_mode()
 def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, int]:
-    """The ranks, and the number of classes that the model tells apart."""
+    """How many classes the model prefers to each image's own, int64 (images,), and how many it tells apart."""
     check_weights(model)
     device, dtype = image_type(model)
     precise = None

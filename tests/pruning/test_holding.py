@@ -114,6 +114,10 @@ def test_a_second_call_replaces_the_first(pruned):
     sp.apply_masks(model, more)
     step(model, torch.optim.SGD(model.parameters(), 1.0))
     assert zeros_hold(model, more)
+    sp.apply_masks(model, less := sp.make_masks(model, 0.2, "random", seed=1))
+    freed = {name: less[name] & ~more[name] for name in less}
+    step(model, torch.optim.SGD(model.parameters(), 1.0))
+    assert all(model.get_parameter(name)[each].count_nonzero() > 0 for name, each in freed.items())
 
 
 def test_bad_masks(pruned):
@@ -412,6 +416,9 @@ def test_a_tied_weight_is_held_under_each_of_its_names():
         assert zeros_hold(one, masks)
     sp.apply_masks(model, {"first.weight": ~masks["first.weight"]})
     model.load_state_dict(dense)
+    assert torch.equal(model.second.weight == 0, masks["first.weight"])
+    model.second.weight.data.fill_(1)
+    model.second(torch.ones(1, 3))  # by itself: no forward pass of the model
     assert torch.equal(model.second.weight == 0, masks["first.weight"])
 
 

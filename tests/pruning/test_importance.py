@@ -69,7 +69,7 @@ def test_no_scale_of_float64_changes_a_score(scale):
 def test_relative_energy_is_equation_10():
     square, energy = torch.tensor([0.0, 0.0, 1.0, 4.0]), torch.tensor([0.0, 2.0, 5.0, 4.0])
     assert torch.equal(relative_energy(square, energy), torch.tensor([0, 0, 1 / 5, 1]))
-    assert METHODS["dimap"].criterion is METHODS["lamp"].criterion is relative_energy
+    assert METHODS["dimap"].parts()[0].score is METHODS["lamp"].parts()[0].score is relative_energy
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,11 @@ from torch.nn.utils import prune
 
 import swinprune_lite as sp
 from swinprune_lite.pruning import selection
-from swinprune_lite.pruning.budgets import same_share
-from swinprune_lite.pruning.criteria import magnitude, of, random
+from swinprune_lite.pruning.criteria import magnitude
 from swinprune_lite.pruning.groupings import by_layer, by_module, whole_model
 from swinprune_lite.pruning.importance import relative_energy
 from swinprune_lite.pruning.magnitudes import Magnitudes
-from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.pruning.methods import METHODS, Method
 
 
 def reference_masks(model, ratio, score, groups):
@@ -41,11 +40,11 @@ SCORES = {"dimap": sp.importance, "lamp": sp.importance}
 
 
 @pytest.mark.parametrize(
-    "method", [method for method in METHODS if METHODS[method][2] is same_share and method != "random"]
+    "method", [method for method in METHODS if METHODS[method].budget == "same_share" and method != "random"]
 )
 @pytest.mark.parametrize("ratio", [0, 0.1, 0.37, 0.5, 0.95])
 def test_every_method_equals_the_textbook_way(small_swin, method, ratio):
-    _, grouping, _ = METHODS[method]
+    _, grouping, _ = METHODS[method].parts()
     score = SCORES.get(method, torch.abs)
     assert same(
         sp.make_masks(small_swin, ratio, method), reference_masks(small_swin, ratio, score, grouping(small_swin))
@@ -55,7 +54,7 @@ def test_every_method_equals_the_textbook_way(small_swin, method, ratio):
 @pytest.mark.parametrize("method", ["erk", "uniform+"])
 def test_uneven_budgets_cut_each_layer_by_magnitude(small_swin, method):
     names = sp.prunable(small_swin)
-    removals = METHODS[method].budget([[small_swin.get_parameter(name).shape] for name in names], 0.6)
+    removals = METHODS[method].parts()[2]([[small_swin.get_parameter(name).shape] for name in names], 0.6)
     masks = sp.make_masks(small_swin, 0.6, method)
     for name, remove in zip(names, removals):
         size = small_swin.get_parameter(name).detach().abs().flatten()
@@ -227,22 +226,66 @@ def test_random_is_magnitude_of_random_numbers(small_swin):
     masks = sp.make_masks(small_swin, 0.3, "random", 3)
     for name, weight in numbers.items():
         assert torch.equal(masks[name], selection.select({name: weight}, round(0.3 * weight.numel()), magnitude)[name])
-    assert METHODS["random"].criterion is random
 
 
-def test_a_method_of_ones_own_may_score_a_statistic(small_swin, monkeypatch):
+def test_a_criterion_of_ones_own_scores_a_statistic(small_swin):
     norms = {name: torch.rand(small_swin.get_parameter(name).shape[1]) for name in sp.prunable(small_swin)}
 
-    @of(lambda name, weight, generator: weight * norms[name])
-    def weighted(square, energy):
-        return square
+    def weighted(weight, norm):
+        return -1 / (weight * norm).abs()  # of whatever sign
 
-    monkeypatch.setitem(METHODS, "weighted", (weighted, by_layer, same_share))  # a plain tuple does
-    masks = sp.make_masks(small_swin, 0.4, "weighted")
+    masks = sp.make_masks(small_swin, 0.4, "uniform", criterion=weighted, statistics=norms)
     for name, norm in norms.items():
         score = (small_swin.get_parameter(name).detach() * norm).abs().flatten()
         kept = score.argsort(descending=True, stable=True)[: len(score) - round(0.4 * len(score))]
         assert torch.equal(masks[name].flatten().nonzero().squeeze(1), kept.sort().values)
+
+
+def test_every_part_of_a_method_can_be_another(small_swin, monkeypatch):
+    mixed = sp.make_masks(small_swin, 0.5, criterion="magnitude", grouping="whole_model", budget="same_share")
+    assert same(mixed, sp.make_masks(small_swin, 0.5, "global"))
+    whole = sp.make_masks(small_swin, 0.5, "uniform", grouping=lambda model: [sp.prunable(model)])
+    assert same(whole, mixed)
+    lamp_erk = Method("relative_energy", "by_layer", "erdos_renyi_kernel")
+    assert same(sp.make_masks(small_swin, 0.5, lamp_erk), sp.make_masks(small_swin, 0.5, "erk"))
+    monkeypatch.setitem(METHODS, "mine", lamp_erk)
+    assert same(sp.make_masks(small_swin, 0.5, "mine"), sp.make_masks(small_swin, 0.5, "erk"))
+
+
+LAST = "layers.3.blocks.0.mlp.fc2.weight"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": 3}, "Unknown method 3; choose one of dimap, .* or give a Method"),
+        ({"criterion": "fisher"}, "Unknown criterion 'fisher'; choose one of relative_energy, magnitude, random, or"),
+        ({"grouping": "by_stage"}, "Unknown grouping 'by_stage'; choose one of by_module, whole_model, by_layer, or"),
+        ({"budget": 0.5}, "Unknown budget 0.5; choose one of same_share, erdos_renyi_kernel, uniform_plus, or"),
+        ({"budget": "erdos_renyi_kernel"}, "single layers; give the grouping 'by_layer'"),
+        ({"budget": "uniform_plus"}, "single layers; give the grouping 'by_layer'"),
+        ({"grouping": lambda model: [sp.prunable(model)[1:]]}, "each prunable weight.* in exactly one"),
+        ({"grouping": lambda model: [sp.prunable(model), ["head.fc.weight"]]}, "each prunable weight.* in exactly one"),
+        ({"budget": lambda groups, ratio: [10**9] * 3}, "whole number from 0 to the group's size for each of the 3"),
+        ({"budget": lambda groups, ratio: [-1] * 3}, "whole number from 0"),
+        ({"budget": lambda groups, ratio: [0.5] * 3}, "whole number from 0"),
+        ({"budget": lambda groups, ratio: [1]}, "whole number from 0"),
+        ({"criterion": lambda weight, statistic: weight[0]}, r"must give layers\.0.* numbers of its shape"),
+        ({"criterion": lambda weight, statistic: 1.0}, "it gave float"),
+        ({"criterion": lambda weight, statistic: weight / 0}, r"layers\.0\.blocks\.0\.attn\.qkv\.weight holds NaN"),
+        ({"statistics": {LAST: torch.ones(1)}}, r"statistics have nothing for layers\.0\.blocks\.0\.attn\.qkv"),
+    ],
+)  # fmt: skip
+def test_a_part_that_does_not_fit_is_refused(small_swin, given, said):
+    with pytest.raises(ValueError, match=said):
+        sp.make_masks(small_swin, 0.5, **given)
+
+
+@pytest.mark.parametrize("score", [lambda square, energy: square / energy, lambda square, energy: -square])
+def test_a_score_that_is_no_number_or_falls_with_the_square_is_refused(score):
+    layers = {"zeros": torch.zeros(90_000), "other": torch.randn(90_000)}
+    with pytest.raises(ValueError, match="A score must (grow with the square|be a number)"):
+        selection.select(layers, 40_000, score)
 
 
 def test_the_ratio_is_met_exactly_in_every_group(small_swin):
@@ -262,7 +305,7 @@ def test_random_follows_its_seed_and_the_model_is_left_alone(small_swin):
     assert all(torch.equal(before[name], weight) for name, weight in small_swin.named_parameters())
 
 
-@pytest.mark.parametrize("ratio", [1.0, -0.1, 1.2, math.nan, "half", None])
+@pytest.mark.parametrize("ratio", [1.0, -0.1, 1.2, math.nan, "half", None, False])
 def test_bad_ratio(small_swin, ratio):
     with pytest.raises(ValueError, match=r"ratio must be a number in \[0, 1\)"):
         sp.make_masks(small_swin, ratio)
