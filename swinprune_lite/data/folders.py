@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from swinprune_lite.data.listing import class_names, list_folder, listing_digest, require_content
+from swinprune_lite.data.listing import class_names, list_folder, require_content
 
 CACHED_BYTES = 2**30  # decoded test images are kept in memory up to this
 MANY = 500  # images from which on worker processes are worth starting
@@ -117,6 +117,8 @@ def evaluation_images(
 def open_folder(folder: Path, config: PretrainedCfg, transform=None) -> ImageFolder:
     """A folder of images whose classes are numbered as the model numbers them, see `class_numbers`.
 
+    It stays that folder, with the images that it has now, whatever becomes the working directory.
+
     An image is turned into RGB as timm and torchvision do: a palette and CMYK are converted, transparency and an
     orientation in EXIF are left out. One of 16 bits a pixel in grey, which that would clip, is refused.
 
@@ -140,7 +142,7 @@ def open_folder(folder: Path, config: PretrainedCfg, transform=None) -> ImageFol
         )
     for name, images in found.items():
         require_content(images, f"{folder}/{name}")
-    return _Classes(folder, found, class_numbers(list(found), config, folder), transform)
+    return _Classes(folder.absolute(), found, class_numbers(list(found), config, folder), transform)
 
 
 class _Classes(ImageFolder):
@@ -276,14 +278,22 @@ def _decode(test: FolderImages) -> DataLoader:
     return DataLoader(Subset(test.dataset, test.order), test.batch_size, num_workers=workers(test.images))
 
 
-_DECODED: dict[tuple, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+_DECODED: dict[tuple, tuple[list, list[tuple[torch.Tensor, torch.Tensor]]]] = {}
 
 
 def _decoded(test: FolderImages) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """All batches, decoded once in a process: a table evaluates dozens of pruned models on the same images."""
-    root = Path(test.dataset.root)
-    numbers = tuple(map(test.dataset.target_transform, range(len(test.dataset.classes))))
-    key = (root, listing_digest(root), tuple(test.dataset.classes), numbers, test.transform, test.batch_size)
-    if key not in _DECODED:
-        _DECODED[key] = list(_decode(test))
-    return _DECODED[key]
+    """All batches, decoded anew only where a file changed: a table evaluates dozens of models on the same images."""
+    data = test.dataset
+    numbers = tuple(map(data.target_transform, range(len(data.classes))))
+    key = (os.path.realpath(data.root), tuple(data.classes), numbers, test.transform, test.batch_size)
+    files = [(path.removeprefix(data.root), *_stamp(path)) for path, _ in data.samples]
+    if key not in _DECODED or _DECODED[key][0] != files:
+        _DECODED.pop(key, None)  # before there are two in memory
+        _DECODED[key] = (files, list(_decode(test)))
+    return _DECODED[key][1]
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """Size and times of a file, () if it is gone. Unpacking anew sets back the first time, not the second."""
+    about = os.stat(path) if os.path.exists(path) else None
+    return (about.st_size, about.st_mtime_ns, about.st_ctime_ns) if about else ()

@@ -9,7 +9,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -71,7 +70,6 @@ def require_content(images: dict[str, int], where: str) -> None:
         raise ValueError(f"{len(empty)} image(s) in {where} are empty files, such as {empty[0]}")
 
 
-@cache
 def listing_digest(folder: Path) -> str:
     """SHA-256 over the names and sizes of all images of a folder of classes: cheap, and another for other images."""
     lines = [f"{name}/{image} {size}" for name, images in list_folder(folder).items() for image, size in images.items()]

@@ -176,7 +176,6 @@ def _weights_digest(model: str) -> str:
     return digest(weights_file(model))
 
 
-@cache
 def _evaluation(folder: Path, model: str, crop_pct: float | None, batch_size: int, images: int | None) -> FolderImages:
     known = config(model)
     return evaluation_images(folder, known, Transform.of(known, crop_pct), batch_size, images)

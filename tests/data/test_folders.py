@@ -1,6 +1,7 @@
 """Folders of images as a pretrained model takes them, and their augmentation."""
 
 import hashlib
+import os
 import random
 import tempfile
 import warnings
@@ -106,7 +107,6 @@ def test_folders_that_are_missing_empty_or_hold_no_whole_image(tmp_path):
 def test_other_images_have_another_digest(folder):
     before = listing_digest(folder)
     (folder / "n01440764" / "more.JPEG").write_bytes(b"1")
-    listing_digest.cache_clear()
     assert listing_digest(folder) != before
 
 
@@ -160,7 +160,6 @@ def test_all_readers_list_the_same_images_whatever_systems_leave_among_them(fold
     before, clean = listing_digest(folder), open_folder(folder, CONFIG).samples
     names = class_names(folder)
     litter(folder)
-    listing_digest.cache_clear()
     assert class_names(folder) == names == open_folder(folder, CONFIG).classes
     assert open_folder(folder, CONFIG).samples == clean
     assert [f"{folder}/{name}/{image}" for name, found in class_images(folder, names).items() for image in found] == [
@@ -338,3 +337,51 @@ def test_pixels_do_not_depend_on_what_the_process_takes_new_tensors_for(folder):
 
 def _classes(count):
     return replace(CONFIG, num_classes=count, tag="own", architecture="own_model")
+
+
+def _grey(folder, images, grey):
+    for name in "ab":
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in range(images):
+            Image.new("RGB", (40, 40), (grey,) * 3).save(folder / name / f"{number}.bmp")  # all of one size
+
+
+def _seen(batches):
+    pixels = torch.cat([pixels for pixels, _ in batches])
+    return batches.images, len(pixels), round((pixels[:, 0] * SMALL.std[0] + SMALL.mean[0]).mean().item() * 255)
+
+
+def test_images_that_changed_are_read_anew(tmp_path):
+    _grey(tmp_path, 2, 0)
+    first = evaluation_images(tmp_path, _classes(2), SMALL, 4)
+    assert _seen(first) == (4, 4, 0)
+    _grey(tmp_path, 5, 255)
+    assert _seen(evaluation_images(tmp_path, _classes(2), SMALL, 4)) == (10, 10, 255)
+    assert _seen(first) == (4, 4, 255)  # its own images, as they are now
+    for path in tmp_path.rglob("*.bmp"):  # as an archive that is unpacked anew, which sets their times back
+        about = path.stat()
+        Image.new("RGB", (40, 40)).save(path)
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert _seen(evaluation_images(tmp_path, _classes(2), SMALL, 4)) == (10, 10, 0)
+    (tmp_path / "a" / "0.bmp").unlink()
+    with pytest.raises(ValueError, match=r"a/0\.bmp is not a whole image .*No such file"):
+        list(first)
+
+
+def test_images_that_did_not_change_are_decoded_once(folder, monkeypatch):
+    kept = [pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8)]
+    monkeypatch.setattr(folders, "_load", None)
+    assert all(map(torch.equal, kept, (pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8))))
+
+
+def test_a_relative_folder_stays_the_same_one(tmp_path, monkeypatch):
+    for name, grey in (("one", 0), ("other", 255)):
+        _grey(tmp_path / name / "val", 2, grey)
+    monkeypatch.chdir(tmp_path / "one")
+    one = evaluation_images(Path("val"), _classes(2), SMALL, 4)
+    digest = listing_digest(Path("val"))
+    monkeypatch.chdir(tmp_path / "other")
+    _grey(tmp_path / "other" / "val", 3, 255)
+    assert listing_digest(Path("val")) != digest
+    other = evaluation_images(Path("val"), _classes(2), SMALL, 4)
+    assert (_seen(one), _seen(other), _seen(one)) == ((4, 4, 0), (6, 6, 255), (4, 4, 0))

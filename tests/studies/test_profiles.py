@@ -40,7 +40,7 @@ class Constant(nn.Module):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
-    for cached in ("_imagenette", "_imagenet", "_evaluation", "_weights_digest"):
+    for cached in ("_imagenette", "_imagenet", "_weights_digest"):
         getattr(pretrained_source, cached).cache_clear()
     return tmp_path
 
@@ -176,7 +176,6 @@ def test_what_is_asked_for_is_measured_once_and_kept(home, monkeypatch, capsys):
     assert live.compare_with_store(run, [], evidence_for(run).store).empty
     # other images: nothing of it is shown
     (home / "imagenette2-320/val/n01440764/more.JPEG").write_bytes(b"1")
-    pretrained_source.listing_digest.cache_clear()
     evidence_for(run).measurements(TINY, "dimap", 0.5)
     assert len(measured) == 6
 
