@@ -24,6 +24,7 @@ ARCHITECTURES = {
 
 IMAGE_SIZE = 224
 _ADVICE = "download it again, or give a file that holds weights alone."
+_BUFFERS = ("relative_position_index", "attn_mask")  # which timm computes itself
 WINDOW = 7  # of the paper's models: the same widths and depths with windows of 12 are other models, with other costs
 
 
@@ -73,14 +74,17 @@ def load(path: str | Path) -> tuple[str, nn.Module]:
     Raises:
         FileNotFoundError: no such file.
         ValueError: a damaged file, one that would run code, one that is no Swin, or weights that are missing, left
-            over, of other shapes, or not finite.
+            over, of other shapes, empty, no floating numbers, or not finite.
     """
     weights = read(path)
+    for name, tensor in weights.items():
+        if not name.endswith(_BUFFERS):
+            _check_kind(f"{name} in {path}", tensor)
     try:
         shape = _shape(weights)
         model = SwinTransformer(img_size=IMAGE_SIZE, **shape).eval()
         missing, left_over = model.load_state_dict(checkpoint_filter_fn(dict(weights), model), strict=False)
-    except (KeyError, RuntimeError, ValueError, AttributeError, TypeError, AssertionError) as error:
+    except (LookupError, RuntimeError, ValueError, AttributeError, TypeError, AssertionError, ArithmeticError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path} is no Swin that timm knows ({type(error).__name__}: {reason}).") from error
     if missing or left_over:
@@ -92,6 +96,27 @@ def load(path: str | Path) -> tuple[str, nn.Module]:
     return papers if shape["window_size"] == WINDOW else "", model
 
 
+def _check_kind(name: str, tensor: torch.Tensor) -> None:
+    """Raise ValueError, naming the tensor, unless it is dense and of floating numbers, one at least."""
+    dense = tensor.layout == torch.strided
+    if not dense or tensor.is_meta or not tensor.is_floating_point():
+        kind = "on the meta device" if tensor.is_meta else f"of {tensor.dtype if dense else tensor.layout}"
+        raise ValueError(f"{name} is {kind}, and weights must be dense floating numbers; {_ADVICE}")
+    if not tensor.numel():
+        raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, which holds no number; {_ADVICE}")
+
+
+def _depths(places: list[tuple[int, int]]) -> tuple[int, ...]:
+    """How many blocks each stage has; ValueError unless both are numbered without gaps."""
+    stages: dict[int, set[int]] = {}
+    for stage, block in places:
+        stages.setdefault(stage, set()).add(block)
+    for what, found in [("stages", set(stages)), *((f"blocks of stage {s}", stages[s]) for s in sorted(stages))]:
+        if max(found) != len(found) - 1:
+            raise ValueError(f"its {what} must be numbered from 0 without gaps; it has {len(found)} up to {max(found)}")
+    return tuple(len(stages[stage]) for stage in range(len(stages)))
+
+
 def _shape(weights: dict[str, torch.Tensor]) -> dict:
     """Arguments of timm's SwinTransformer, from the shapes of the weights."""
     embed_dim, in_chans, patch_size, _ = weights["patch_embed.proj.weight"].shape
@@ -99,7 +124,7 @@ def _shape(weights: dict[str, torch.Tensor]) -> dict:
     places = [(int(block[1]), int(block[2])) for block in blocks if block]
     if not places:
         raise ValueError("its blocks are not named layers.0.blocks.0")
-    depths = tuple(1 + max(block for stage, block in places if stage == s) for s in range(1 + max(places)[0]))
+    depths = _depths(places)
     tables = [weights[f"layers.{s}.blocks.0.attn.relative_position_bias_table"].shape for s in range(len(depths))]
     if len({rows for rows, _ in tables}) > 1:
         raise ValueError("its stages have windows of different sizes")
