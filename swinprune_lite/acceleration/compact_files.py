@@ -3,7 +3,8 @@
 import copy
 import json
 import math
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import timm
@@ -13,6 +14,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.compacting import group_counts, narrow
 from swinprune_lite.acceleration.comparing import check_depends, same
+from swinprune_lite.acceleration.saving import plain_state
 from swinprune_lite.anatomy.inputs import image_shape, noise
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.files import (
@@ -24,15 +26,16 @@ from swinprune_lite.files import (
     reason,
 )
 from swinprune_lite.models.lite import LITE_MODELS, create_lite
-from swinprune_lite.pruning.importance import check_loaded
 
 FORMAT = "swinprune-lite compact model, version 1"
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 LARGEST = 2**32  # bytes that an image and what grows with it, the masks of windows, may take
+DEEPEST = 10  # lists and dictionaries in each other that an argument may be
 
 _KEYS = ("format", "architecture", "arguments", "groups")  # of the metadata, beside the digest
 _LOADING = ("pretrained", "checkpoint_path", "cache_dir")  # with such arguments timm would load other weights
+_PLACES = ("device", "dtype")  # and with these put them elsewhere: the file's are on the CPU, in their own types
 
 
 def save_compact(
@@ -49,16 +52,15 @@ def save_compact(
         arguments: of `timm.create_model`, beyond classes, channels and image size, which the model tells.
 
     Raises:
-        ValueError: no architecture, one that with these arguments does not give this model, weights on the meta
-            device or not finite, or a model whose outputs do not depend on the image.
+        ValueError: no architecture, one that with these arguments does not give this model, arguments that JSON
+            cannot hold, weights that are no ordinary tensors (on the meta device, sparse, quantised) or not finite,
+            or a model whose outputs do not depend on the image. Nothing is written.
     """
-    for name, parameter in model.named_parameters():
-        check_loaded(name, parameter)
+    tensors = {name: tensor.contiguous().clone() for name, tensor in plain_state(model).items()}
     architecture = architecture or (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
     if not architecture:
         raise ValueError(f"{type(model).__name__} does not say its architecture; give timm's name, or a lite model's.")
     arguments = {} if architecture in LITE_MODELS else _own_arguments(model) | dict(arguments or {})
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     try:
         _check_tensors(tensors)
     except ValueError as error:
@@ -66,7 +68,7 @@ def save_compact(
     metadata = {
         "format": FORMAT,
         "architecture": architecture,
-        "arguments": json.dumps(arguments),
+        "arguments": _as_json(architecture, arguments),
         "groups": json.dumps(group_counts(model)),
     }
     metadata["sha256"] = content_digest(metadata, _KEYS, tensors)
@@ -135,7 +137,24 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
                 model.eval()(noise(model))
         except RuntimeError as error:
             raise ValueError(f"its weights are of several types that do not go together: {reason(error)}") from error
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.device.type != "cpu":
+            raise ValueError(f"{name} would be on {tensor.device}; {architecture} must be built on the CPU")
     return model.eval()
+
+
+def _as_json(architecture: str, arguments: Mapping) -> str:
+    """The arguments as JSON; ValueError, naming the first that JSON cannot hold."""
+    for name, value in arguments.items():
+        try:
+            json.dumps({name: value})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(
+                f"The argument {name} of {architecture} is {textwrap.shorten(repr(value), 80)}, and a file holds "
+                "numbers, text, lists and dictionaries alone; give such a one, as timm takes the name of a layer as "
+                "text. Nothing was saved."
+            ) from error
+    return json.dumps(dict(arguments))
 
 
 def _own_arguments(model: nn.Module) -> dict:
@@ -170,12 +189,28 @@ def _check_arguments(architecture: str, arguments: object, tensors: int) -> None
         return
     if not timm.is_model(architecture):
         raise ValueError(f"timm has no model {architecture!r}; this version of timm cannot build it")
-    if loading := [name for name in arguments if name.startswith(_LOADING)]:
+    if loading := [name for name, _ in _all(arguments) if name.startswith(_LOADING)]:
         raise ValueError(f"with {', '.join(loading)} timm would load other weights than the file's")
+    for name, value in _all(arguments):
+        if name in _PLACES:
+            raise ValueError(f"with {name} the weights would not be on the CPU in the file's types; it is {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} is {value}, and numbers must be finite")
     for name, value in arguments.items():
         counts = value if isinstance(value, list) else [value]
         if ("depth" in name or "layers" in name) and sum(c for c in counts if isinstance(c, (int, float))) > tensors:
             raise ValueError(f"{name} is {value}, more layers than the file has tensors")
+
+
+def _all(arguments: Mapping | list, name: str = "", depth: int = 0) -> Iterator[tuple[str, object]]:
+    """Name and value of every argument, and of what lists and dictionaries among them hold; a list's have its name."""
+    if depth > DEEPEST:
+        raise ValueError(f"{name} holds lists or dictionaries in each other to a depth of more than {DEEPEST}")
+    pairs = arguments.items() if isinstance(arguments, Mapping) else ((name, each) for each in arguments)
+    for key, value in pairs:
+        yield key, value
+        if isinstance(value, (Mapping, list)):
+            yield from _all(value, key, depth + 1)
 
 
 def _built(architecture: str, arguments: Mapping, groups: object, device: str) -> nn.Module:

@@ -8,6 +8,7 @@ from timm.models.swin_transformer_v2 import WindowAttention as WindowAttentionV2
 from torch import nn
 
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
+from swinprune_lite.acceleration.saving import check_dense
 from swinprune_lite.anatomy.parts import HEADS, Part, parts
 from swinprune_lite.pruning.holding import check_masks, remove_masks
 
@@ -26,14 +27,17 @@ def compact(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> nn.Module:
         A model of the same class, with fewer heads and hidden units; dense, trainable, exportable.
 
     Raises:
-        ValueError: masks that do not fit the model.
+        ValueError: masks that do not fit the model, or a mask or weight that is sparse.
     """
     check_masks(model, masks)
+    for name, tensor in [*model.named_parameters(), *((f"The mask of {name}", mask) for name, mask in masks.items())]:
+        check_dense(name, tensor)
     small = copy.deepcopy(model)
     remove_masks(small)
     with torch.no_grad():
         for name, mask in masks.items():
-            small.get_parameter(name).mul_(mask.to(small.get_parameter(name).device))
+            weight = small.get_parameter(name)
+            weight.masked_fill_(~mask.to(weight.device), 0)  # whatever it holds: a product would keep NaN
     for part in parts(small):
         mask = masks.get(f"{part.reader}.weight")
         if mask is not None:

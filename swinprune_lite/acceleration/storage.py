@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from swinprune_lite.acceleration.saving import check_ordinary, plain_state
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors
 from swinprune_lite.pruning.holding import check_masks
@@ -44,38 +45,39 @@ def save_pruned(
     """Write a model's weights; of masked tensors only the surviving values.
 
     Args:
-        model: the network; masked weights count as zero, whatever they hold.
+        model: the network; masked weights count as zero, whatever they hold, under every name that they have.
         path: file to write.
         masks: parameter name -> bool, True = kept. None: the zeros among the prunable weights are removed.
         dtype: "float16", "bfloat16", "float32" or "float64", to which the values are rounded first. The file
             gives back exactly what the rounding left.
 
     Raises:
-        ValueError: masks that do not fit, an unknown type, a value that is not finite in it, or a buffer of a type
-            that the file cannot hold.
+        ValueError: masks that do not fit, an unknown type, a value that is not finite in it, or something that the
+            file cannot hold: no ordinary tensor, or a buffer of another type. Nothing is written.
     """
     if dtype not in VALUES:
         raise ValueError(f"dtype must be one of {', '.join(VALUES)}; got {dtype!r}.")
+    state = plain_state(model)
     if masks is None:
         masks = {name: model.get_parameter(name) != 0 for name in prunable(model)}
     check_masks(model, masks)
+    kept = _by_every_name(model, masks)
     streams, header = {}, {}
-    for name, tensor in model.state_dict().items():
-        tensor = tensor.detach().cpu()
+    for name, tensor in state.items():
         values = tensor.to(VALUES[dtype]) if tensor.is_floating_point() else tensor
         stored = str(values.dtype).removeprefix("torch.")
         if stored not in TYPES:
             raise ValueError(f"{name} is of {stored}, which the file cannot hold; convert it to one of {[*TYPES]}.")
+        if name in kept:
+            values = values.masked_fill(~kept[name], 0)
         if not torch.isfinite(values).all():
-            advice = (
-                "give a wider dtype" if torch.isfinite(tensor).all() else "mend the model, it holds NaN or infinity"
-            )
+            worst = tensor[~torch.isfinite(values)].to(torch.complex128)
+            advice = "give a wider dtype" if torch.isfinite(worst).all() else "mend the model, it holds NaN or infinity"
             raise ValueError(f"{name} holds a value that is not finite in {stored}; {advice}.")
         header[name] = {"shape": list(tensor.shape), "dtype": stored}
         if name in masks:
-            mask = masks[name].cpu()
-            values = values[mask]
-            streams[f"{name}.mask"] = np.packbits(mask.numpy().reshape(-1))
+            values = values[kept[name]]
+            streams[f"{name}.mask"] = np.packbits(kept[name].numpy().reshape(-1))
         bytes_ = values.contiguous().reshape(-1).view(torch.uint8).numpy().reshape(-1, values.element_size())
         for place in range(bytes_.shape[1]):
             streams[f"{name}.{place}"] = np.ascontiguousarray(bytes_[:, place])
@@ -140,6 +142,23 @@ def information_bound(masks: Mapping[str, torch.Tensor], others: int = 0, bits: 
         for count in (kept, mask.numel() - kept):
             total -= count * math.log2(count / mask.numel()) if count else 0
     return total / 8
+
+
+def _by_every_name(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> Masks:
+    """The masks on the CPU, under all names of the parameters, since a tied one has several; and of what shares memory
+    with a masked one.
+    """
+    for name, mask in masks.items():
+        check_ordinary(f"The mask of {name}", mask)
+    own = {_memory(model.get_parameter(name)): mask.cpu() for name, mask in masks.items()}
+    every = dict(model.named_parameters(remove_duplicate=False))
+    found = {name: own[_memory(each)] for name, each in every.items() if _memory(each) in own}
+    return found | {name: mask.cpu() for name, mask in masks.items()}
+
+
+def _memory(tensor: torch.Tensor) -> tuple:
+    """Where a tensor's numbers lie, and how."""
+    return tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def _shorter(stream: np.ndarray) -> tuple[bytes, bool]:

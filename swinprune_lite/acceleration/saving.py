@@ -1,0 +1,45 @@
+"""What a file of a model can hold: ordinary tensors."""
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from swinprune_lite.pruning.importance import check_loaded
+
+
+def plain_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The model's state dict, detached and on the CPU.
+
+    Raises:
+        ValueError: something in it that is no ordinary tensor; the message names it.
+    """
+    state = model.state_dict()
+    for name, tensor in state.items():
+        check_ordinary(name, tensor)
+    return {name: tensor.detach().cpu() for name, tensor in state.items()}
+
+
+def check_ordinary(name: str, tensor: object) -> None:
+    """Raise ValueError, naming the tensor, unless it is an ordinary one: dense, whole, not quantised, with values."""
+    if not isinstance(tensor, torch.Tensor):
+        raise ValueError(
+            f"{name} is no tensor but of type {type(tensor).__name__}, as quantised layers and modules with a "
+            "get_extra_state have it, and a file holds tensors alone; save the model without it."
+        )
+    if is_lazy(tensor):
+        raise ValueError(f"{name} has no shape yet; run the model on one input first.")
+    check_loaded(name, tensor)
+    check_dense(name, tensor)
+    if tensor.is_quantized:
+        raise ValueError(f"{name} is quantised ({tensor.dtype}), which a file cannot hold; dequantise it first.")
+    if type(tensor.detach()) is not torch.Tensor:
+        raise ValueError(
+            f"{name} is of {type(tensor).__name__}, which a file cannot hold; make it an ordinary torch.Tensor first."
+        )
+
+
+def check_dense(name: str, tensor: torch.Tensor) -> None:
+    """Raise ValueError, naming the tensor, if it is sparse."""
+    if tensor.layout != torch.strided:
+        kind = str(tensor.layout).removeprefix("torch.")
+        raise ValueError(f"{name} is a sparse tensor ({kind}), and only dense ones are taken; call to_dense on it.")
