@@ -1,0 +1,112 @@
+"""Cut and repair: masks applied, and what cutting took given back to the weights that stay."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
+from swinprune_lite.calibration.statistics import InputMoments
+from swinprune_lite.pruning.holding import apply_masks, check_masks
+from swinprune_lite.pruning.importance import check_weight
+from swinprune_lite.repairing.rules import RULES, Layer, Rule
+
+
+def repair(
+    model: nn.Module,
+    masks: Mapping[str, torch.Tensor],
+    rule: str | Rule = "refit",
+    moments: Mapping[str, InputMoments] | None = None,
+) -> None:
+    """Apply masks to a model that is still whole, and change the weights that stay so that the layers give what they gave.
+
+    It takes the place of `apply_masks`: the masks are held afterwards in the same way. Nothing undoes it, since the
+    weights that stay are changed too; keep a copy of the dense model if you want it back. Without `moments` no image
+    is used. With them the biases are changed as well, so that each output keeps its mean.
+
+    Args:
+        model: the network that the masks were made for, not yet masked: what cutting takes must still be there.
+        masks: parameter name -> bool tensor of the parameter's shape, True = kept.
+        rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
+        moments: of what each masked layer reads, from `input_moments`; None: each layer's own Gram matrix stands in
+            the place of its inputs' covariance.
+
+    Raises:
+        ValueError: an unknown rule, masks that do not fit, weights that are masked already, that hold NaN or infinity
+            or would after the repair, or moments that are missing; the model is as it was.
+    """
+    if not callable(rule) and rule not in RULES:
+        raise ValueError(f"Unknown rule {rule!r}; choose one of {', '.join(RULES)}, or give a function.")
+    check_masks(model, masks)
+    cutting = {name: mask for name, mask in masks.items() if not mask.all()}
+    parameters = {name: model.get_parameter(name) for name in cutting}
+    for name, parameter in parameters.items():
+        check_weight(name, parameter)
+    if cutting and not any(parameters[name][~mask].any() for name, mask in _on_devices(cutting, parameters)):
+        raise ValueError(
+            "The weights that the masks prune are zero already, so it cannot be told what cutting took; call repair "
+            "on the whole model, in place of apply_masks."
+        )
+    if moments is not None and (missing := [name for name in cutting if name not in moments]):
+        raise ValueError(f"The moments have nothing for {missing[0]}; gather them on the whole model.")
+    heads = _heads(model)
+    repaired = {}
+    for name, parameter in parameters.items():
+        layer = _layer(name, parameter, cutting[name], heads.get(name, 1), moments)
+        repaired[name] = _in_place_of(
+            name, parameter, layer, RULES[rule](layer) if isinstance(rule, str) else rule(layer)
+        )
+    biases = _biases(model, parameters, repaired, moments) if moments is not None else {}
+    apply_masks(model, masks)
+    with torch.no_grad():
+        for name, values in (repaired | biases).items():
+            model.get_parameter(name).copy_(values)
+
+
+def _on_devices(masks: Mapping[str, torch.Tensor], parameters: Mapping[str, torch.Tensor]):
+    return ((name, mask.to(parameters[name].device)) for name, mask in masks.items())
+
+
+def _layer(
+    name: str, parameter: nn.Parameter, mask: torch.Tensor, heads: int, moments: Mapping[str, InputMoments] | None
+) -> Layer:
+    kind = kind_of(name.rpartition(".")[0])
+    weight = parameter.detach().cpu().double().flatten(1)
+    groups = {QKV: (3 * heads, 1), PRJ: (1, heads)}.get(kind, (1, 1))
+    return Layer(weight, mask.cpu().flatten(1), moments and moments[name], *groups)
+
+
+def _heads(model: nn.Module) -> dict[str, int]:
+    """Name of a weight of an attention -> the attention's number of heads."""
+    found = {}
+    for path, module in model.named_modules():
+        kind = kind_of(path)
+        if kind in (QKV, PRJ):
+            attention = model.get_submodule(path.rpartition(".")[0])
+            found[f"{path}.weight"] = getattr(attention, "num_heads", 1)
+    return found
+
+
+def _in_place_of(name: str, parameter: nn.Parameter, layer: Layer, found: torch.Tensor) -> torch.Tensor:
+    if not isinstance(found, torch.Tensor) or found.shape != layer.weight.shape:
+        got = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise ValueError(f"The rule must give {name} weights of shape {tuple(layer.weight.shape)}; it gave {got}.")
+    values = found.masked_fill(~layer.mask, 0).to(parameter.dtype)
+    check_weight(f"{name} after the repair", values)
+    return values.view(parameter.shape)
+
+
+def _biases(
+    model: nn.Module,
+    parameters: Mapping[str, nn.Parameter],
+    repaired: Mapping[str, torch.Tensor],
+    moments: Mapping[str, InputMoments],
+) -> dict[str, torch.Tensor]:
+    """The biases with which each output keeps its mean: b + (W - V) E[x]. A layer without one keeps none."""
+    found = {}
+    for name, parameter in parameters.items():
+        bias = model.get_submodule(name.rpartition(".")[0])._parameters.get("bias")
+        if bias is not None:
+            lost = parameter.detach().cpu().double().flatten(1) - repaired[name].double().flatten(1)
+            found[f"{name.rpartition('.')[0]}.bias"] = bias.detach().cpu().double() + lost @ moments[name].mean
+    return found
