@@ -18,7 +18,7 @@ def repair(
     rule: str | Rule = "refit",
     moments: Mapping[str, InputMoments] | None = None,
 ) -> None:
-    """Apply masks to a model that is still whole, and change the weights that stay so that the layers give what they gave.
+    """Apply masks to a model that is still whole, and give the weights that stay what cutting took from their layers.
 
     It takes the place of `apply_masks`: the masks are held afterwards in the same way. Nothing undoes it, since the
     weights that stay are changed too; keep a copy of the dense model if you want it back. Without `moments` no image
@@ -37,6 +37,7 @@ def repair(
     """
     if not callable(rule) and rule not in RULES:
         raise ValueError(f"Unknown rule {rule!r}; choose one of {', '.join(RULES)}, or give a function.")
+    rule = rule if callable(rule) else RULES[rule]
     check_masks(model, masks)
     cutting = {name: mask for name, mask in masks.items() if not mask.all()}
     parameters = {name: model.get_parameter(name) for name in cutting}
@@ -53,9 +54,7 @@ def repair(
     repaired = {}
     for name, parameter in parameters.items():
         layer = _layer(name, parameter, cutting[name], heads.get(name, 1), moments)
-        repaired[name] = _in_place_of(
-            name, parameter, layer, RULES[rule](layer) if isinstance(rule, str) else rule(layer)
-        )
+        repaired[name] = _in_place_of(name, parameter, layer, rule(layer))
     biases = _biases(model, parameters, repaired, moments) if moments is not None else {}
     apply_masks(model, masks)
     with torch.no_grad():
@@ -79,9 +78,8 @@ def _layer(
 def _heads(model: nn.Module) -> dict[str, int]:
     """Name of a weight of an attention -> the attention's number of heads."""
     found = {}
-    for path, module in model.named_modules():
-        kind = kind_of(path)
-        if kind in (QKV, PRJ):
+    for path, _ in model.named_modules():
+        if kind_of(path) in (QKV, PRJ):
             attention = model.get_submodule(path.rpartition(".")[0])
             found[f"{path}.weight"] = getattr(attention, "num_heads", 1)
     return found
