@@ -10,7 +10,8 @@ from torch import nn
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
 from swinprune_lite.acceleration.saving import check_dense
 from swinprune_lite.anatomy.parts import HEADS, Part, parts
-from swinprune_lite.pruning.holding import check_masks, remove_masks
+from swinprune_lite.pruning.holding import remove_masks
+from swinprune_lite.pruning.masks import check_masks
 
 
 def compact(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> nn.Module:

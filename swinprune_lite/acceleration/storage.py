@@ -25,7 +25,7 @@ from torch import nn
 from swinprune_lite.acceleration.saving import check_ordinary, plain_state
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors
-from swinprune_lite.pruning.holding import check_masks
+from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import Masks
 
 FORMAT = "swinprune-lite pruned weights, version 1"

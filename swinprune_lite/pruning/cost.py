@@ -9,7 +9,7 @@ from torch import nn
 from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.pruning.holding import check_masks
+from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import InputSize
 
 

@@ -5,17 +5,20 @@ keeps a `_Held`, whose hooks zero what the mask prunes. Nothing else refers to e
 dropped with the model.
 """
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import ParametrizationList
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
+
+from swinprune_lite.anatomy.calls import innermost_call, is_functional_call, is_under_way
+from swinprune_lite.pruning.masks import as_fillable, check_holdable, check_masks
 
 
 def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
@@ -24,7 +27,8 @@ def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
     They are set to zero again before every forward pass and state_dict, and after every load_state_dict and
     optimizer step, and their gradients are zero. A copy or a pickle of the model holds them too. The state_dict
     keys do not change. A second call replaces the masks of the weights it names; what was zero by then is zero
-    still. Weights that `torch.func.functional_call` puts in their place are masked for that call and left as they are.
+    still. Weights that `torch.func.functional_call` puts in their place are masked for that call and left as they are;
+    but in a function that torch.compile compiles, an nn.Parameter given so is set to zero itself.
 
     Args:
         model: the network that the masks were made for.
@@ -32,12 +36,12 @@ def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
 
     Raises:
         ValueError: a name the model does not have, a mask of another shape or type, or a weight that
-            cannot be held; the model is as it was.
+            cannot be held (computed from others, sparse, or of a type that torch cannot fill); the model is as it was.
     """
     check_masks(model, masks)
     parameters = dict(model.named_parameters())
     for name, mask in masks.items():
-        _check_holdable(model, name, mask)
+        check_holdable(model, name, mask)
     with torch.inference_mode(False):  # autograd saves no tensor that was made in inference mode
         made = {parameters[name]: _Mask(~mask.to(parameters[name].device)) for name, mask in masks.items()}
     for name, parameter in model.named_parameters(remove_duplicate=False):  # a tied parameter has several names
@@ -45,23 +49,35 @@ def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
             continue
         path = name.split(".")
         for depth in range(len(path)):
-            held = _Held.of(model.get_submodule(".".join(path[:depth])))
-        if path[-1] in held.masks:
+            held = _Held.of(model.get_submodule(".".join(path[:depth])))  # in the end that of the weight's own module
+        if held.masks.get(path[-1]) not in (None, made[parameter]):
             held.masks[path[-1]].release(parameter)
         held.masks[path[-1]] = made[parameter]
         made[parameter].hold(parameter)
 
 
 def remove_masks(model: nn.Module) -> None:
-    """Make the masks permanent: the zeros stay, but nothing holds them any longer."""
+    """Make the masks permanent: the zeros stay, but nothing holds them any longer.
+
+    Raises:
+        ValueError: a shallow copy, whose weights are the original's too; nothing has changed.
+    """
     for module in model.modules():
-        if held := module.__dict__.pop("held_masks", None):
-            del module.__dict__["__prepare_scriptable__"]
+        if (held := _held(module)) and held.home and held.home() not in (None, module):
+            raise ValueError(
+                f"This {type(module).__name__} is a shallow copy, and its weights are held in the model it was copied "
+                "from too; give remove_masks that model, or a copy.deepcopy."
+            )
+    for module in model.modules():
+        if held := _held(module):
+            del module.__dict__["held_masks"], module.__dict__["__prepare_scriptable__"]
             for handle in held.handles:
                 handle.remove()
-            for leaf in held.masks.keys() & module._parameters.keys():
-                held.masks[leaf].hold(module._parameters[leaf])
-                held.masks[leaf].release(module._parameters[leaf])
+            for leaf, mask in held.masks.items():
+                if (parameter := module._parameters.get(leaf)) is not None:
+                    if parameter.shape == mask.pruned.shape:
+                        mask.hold(parameter)
+                    mask.release(parameter)
 
 
 def held_masks(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -69,51 +85,10 @@ def held_masks(model: nn.Module) -> dict[str, torch.Tensor]:
     found = {}
     for name, _ in model.named_parameters():
         path, _, leaf = name.rpartition(".")
-        held = model.get_submodule(path).__dict__.get("held_masks")
+        held = _held(model.get_submodule(path))
         if held and leaf in held.masks:
             found[name] = ~held.masks[leaf].pruned
     return found
-
-
-def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
-    """Raise ValueError unless every mask is a bool tensor of the shape of the parameter it names."""
-    if not isinstance(masks, Mapping):
-        raise ValueError(f"Masks must be a mapping of parameter name to bool tensor; got {type(masks).__name__}.")
-    parameters = dict(model.named_parameters())
-    every = dict(model.named_parameters(remove_duplicate=False))
-    for name, mask in masks.items():
-        if name in every and name not in parameters:
-            first = next(other for other, parameter in parameters.items() if parameter is every[name])
-            raise ValueError(f"{name!r} is tied to {first!r}; give the mask under that name.")
-        if name not in parameters:
-            raise ValueError(f"The model has no parameter {name!r}; give masks that were made for this model.")
-        if is_lazy(parameters[name]):
-            raise ValueError(f"{name} has no shape yet; run the model on one input first.")
-        shape = tuple(parameters[name].shape)
-        if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != shape:
-            got = f"{tuple(mask.shape)} of {mask.dtype}" if isinstance(mask, torch.Tensor) else type(mask).__name__
-            raise ValueError(f"The mask of {name} must be a bool tensor of shape {shape}; got {got}.")
-        if mask.is_meta:
-            raise ValueError(f"The mask of {name} is on the meta device, which holds no values; make it elsewhere.")
-
-
-def _check_holdable(model: nn.Module, name: str, mask: torch.Tensor) -> None:
-    if mask.is_meta or mask.layout != torch.strided or hasattr(mask, "device_mesh"):
-        raise ValueError(f"The mask of {name} must be an ordinary tensor: dense, whole and not on the meta device.")
-    path, _, leaf = name.rpartition(".")
-    module = model.get_submodule(path)
-    if module._parameters[leaf].is_meta:
-        raise ValueError(f"{name} is on the meta device and has no values; apply the masks after loading them.")
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ValueError(f"{name} is in a module compiled by torch.jit, which holds no masks; apply them before.")
-    # torch.nn.utils.prune and the norms: they compute `weight` from `weight_orig` or `weight_v` in a hook.
-    hooks = module._forward_pre_hooks.values()
-    computed = {getattr(hook, "_tensor_name", getattr(hook, "name", None)) for hook in hooks}
-    if isinstance(module, ParametrizationList) or leaf.rpartition("_")[0] in computed:
-        raise ValueError(
-            f"{name} is what a layer computes its weight from (by torch.nn.utils.prune, parametrize or a norm), and "
-            "its zeros would not be the weight's; make the weight a parameter again first, as prune.remove does."
-        )
 
 
 class _Mask:
@@ -128,31 +103,32 @@ class _Mask:
         """The tensor with zeros where the mask prunes."""
         if tensor.is_sparse:
             return tensor * ~self._pruned_of(tensor)
-        return tensor.masked_fill(self._pruned_of(tensor), 0)
+        filled = as_fillable(tensor).masked_fill(self._pruned_of(tensor), 0)
+        return filled if filled.dtype == tensor.dtype else filled.view(tensor.dtype)
 
     def __deepcopy__(self, memo: dict) -> "_Mask":
         return _Mask(self.pruned)  # which nothing changes in place
 
-    def on(self, tensor: torch.Tensor) -> bool:
-        return self in (tensor._backward_hooks or ())
-
     def hold(self, parameter: torch.Tensor) -> None:
+        if parameter.shape != self.pruned.shape:
+            raise ValueError(
+                f"A weight of shape {tuple(parameter.shape)} cannot be held by a mask of shape "
+                f"{tuple(self.pruned.shape)}; give one of the mask's shape, or call remove_masks first."
+            )
         if not torch.compiler.is_dynamo_compiling():
-            self._settle(parameter)
+            hooks = parameter._backward_hooks or OrderedDict()
+            hooks[self] = self
+            parameter._backward_hooks = hooks  # what register_hook does, but for a frozen parameter too
+            if self.pruned.device != parameter.device and not parameter.is_meta:
+                with torch.inference_mode(False):
+                    self.pruned = self.pruned.to(parameter.device)
         # .data: a graph recorded before this point must not see its weights as modified; zeros were zeros.
-        parameter.data.masked_fill_(self._pruned_of(parameter), 0)
-
-    def _settle(self, parameter: torch.Tensor) -> None:
-        """Be a hook of the parameter, and on its device."""
-        hooks = parameter._backward_hooks or OrderedDict()
-        hooks[self] = self
-        parameter._backward_hooks = hooks  # what register_hook does, but for a frozen parameter too
-        if self.pruned.device != parameter.device and not parameter.is_meta:
-            with torch.inference_mode(False):
-                self.pruned = self.pruned.to(parameter.device)
+        as_fillable(parameter.data).masked_fill_(self._pruned_of(parameter), 0)
 
     def release(self, parameter: torch.Tensor) -> None:
         (parameter._backward_hooks or {}).pop(self, None)
+        with torch.inference_mode(False):
+            self.pruned = torch.zeros_like(self.pruned)  # for modules that took the mask with the parameter
 
     def _pruned_of(self, tensor: torch.Tensor) -> torch.Tensor:
         pruned = self.pruned.to(tensor.device)
@@ -163,6 +139,10 @@ class _Mask:
         return DTensor.from_local(pruned, tensor.device_mesh, [Replicate()] * tensor.device_mesh.ndim, run_check=False)
 
 
+def _held(module: nn.Module) -> "_Held | None":
+    return module.__dict__.get("held_masks")
+
+
 @dataclass(eq=False)
 class _Held:
     """What one module keeps in its __dict__: the masks of its own parameters, and its hooks.
@@ -171,15 +151,19 @@ class _Held:
         parameters: the module's own dict of them. Copied or unpickled with the module, it is the copy's.
         masks: name within the module -> mask; none for a module that is only on the way to masked ones.
         handles: of the module's hooks.
-        within: whether a forward pass is under way that zeroed this module's weights and all below.
-        entered: those of the modules below that this module's forward pass has marked so.
+        home: the module, as far as it is known; a shallow copy has the original's.
+        call: the forward pass that zeroed this module's weights and all below; none is known under dynamo.
+        within: whose forward pass zeroed this module's weights; an interrupted one leaves itself here.
+        entered: those that this module's forward pass has marked so.
         lent: what stood at a place below the module before this forward pass, and what stands there now.
     """
 
     parameters: dict[str, nn.Parameter]
     masks: dict[str, _Mask] = field(default_factory=dict)
     handles: list[RemovableHandle] = field(default_factory=list)
-    within: bool = False
+    home: weakref.ref | None = None
+    call: FrameType | None = None
+    within: "_Held | None" = None
     entered: list["_Held"] = field(default_factory=list)
     lent: list[tuple[dict, str, torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
@@ -192,45 +176,53 @@ class _Held:
 
     @staticmethod
     def of(module: nn.Module) -> "_Held":
-        if "held_masks" not in module.__dict__:
+        if _held(module) is None:
             # Not by setattr, which a compiled module hands on to the original.
-            module.__dict__["held_masks"] = _Held(module._parameters)
+            module.__dict__["held_masks"] = held = _Held(module._parameters, home=weakref.ref(module))
             module.__dict__["__prepare_scriptable__"] = _refuse_scripting
-            module.__dict__["held_masks"].handles = [
+            held.handles = [
                 module.register_forward_pre_hook(_before_forward),
                 module.register_forward_hook(_after_forward, always_call=True),
                 module.register_state_dict_pre_hook(_hold),
                 module.register_load_state_dict_post_hook(_hold),
             ]
-        return module.__dict__["held_masks"]
+        return _held(module)
+
+    def is_within(self) -> bool:
+        """Whether a forward pass that zeroed this module's weights is still under way."""
+        if self.within is None or torch.compiler.is_dynamo_compiling():
+            return self.within is not None
+        return is_under_way(self.within.call)
 
 
 def _hold(module: nn.Module, *_hook_arguments) -> None:
-    if held := module.__dict__.get("held_masks"):  # quantisation hands hooks on without it
+    if held := _held(module):  # quantisation hands hooks on without it
         for leaf, mask in held.masks.items():
             mask.hold(_parameter(module, leaf))
 
 
 def _mask_below(module: nn.Module, *_hook_arguments) -> None:
     """Zero all below: a module's forward may use the weights of those within it without calling them."""
-    mine = module.__dict__.get("held_masks")
-    if mine is None or mine.within or torch.compiler.is_exporting():
+    mine = _held(module)
+    if mine is None or torch.compiler.is_exporting() or mine.is_within():
         return
+    if not torch.compiler.is_dynamo_compiling():
+        mine.call = innermost_call()
+        mine.home = mine.home or weakref.ref(module)
     for owner in module.modules():
-        held = owner.__dict__.get("held_masks")
+        held = _held(owner)
         sharded = hasattr(owner, "_is_fsdp_managed_module")  # by fully_shard, which gathers its weights later
-        if held and held is not mine and not sharded:
-            held.within = True
+        if held and not sharded:
+            held.within = mine
             mine.entered.append(held)
         for leaf, mask in held.masks.items() if held else ():
             if "_is_replica" in owner.__dict__:  # of DataParallel: its parameters are attributes, for this call only
                 owner.__dict__[leaf] = mask(owner.__dict__[leaf])
                 continue
             tensor = _parameter(owner, leaf)
-            if torch.compiler.is_dynamo_compiling():
-                ours = isinstance(tensor, nn.Parameter)
-            else:
-                ours = sharded or mask.on(tensor)
+            ours = isinstance(tensor, nn.Parameter)  # dynamo, which sees no hooks of tensors, can ask no more
+            if not torch.compiler.is_dynamo_compiling():
+                ours = sharded or mask in _masks_on(tensor) or (ours and not is_functional_call())
             if ours:
                 mask.hold(tensor)
             elif not tensor.is_meta:  # a stranger, put there by functional_call: it is not ours to change
@@ -239,17 +231,20 @@ def _mask_below(module: nn.Module, *_hook_arguments) -> None:
 
 
 def _restore_below(module: nn.Module, *_hook_arguments) -> None:
-    mine = module.__dict__.get("held_masks")
-    while mine and mine.entered:
-        mine.entered.pop().within = False
-    while mine and mine.lent:
+    mine = _held(module)
+    if mine is None or not (torch.compiler.is_dynamo_compiling() or mine.call in (None, innermost_call())):
+        return  # the end of a call of the module within its own call
+    mine.call = None
+    while mine.entered:
+        mine.entered.pop().within = None
+    while mine.lent:
         parameters, leaf, before, now = mine.lent.pop()
         if parameters[leaf] is now:
             parameters[leaf] = before
 
 
 def _parameter(module: nn.Module, leaf: str) -> torch.Tensor:
-    if leaf not in module._parameters:
+    if module._parameters.get(leaf) is None:
         raise ValueError(
             f"The mask of a {type(module).__name__}'s {leaf} cannot be held any longer, as {leaf} is no parameter now "
             "(it was parametrized, pruned by torch or flattened); call remove_masks before doing so."
@@ -276,18 +271,28 @@ def _refuse_scripting() -> None:
     raise ValueError("torch.jit.script takes no model that holds masks; make them permanent first, with remove_masks.")
 
 
+# torch.fx and quantisation make new modules of held parameters, which take the mask with them.
 @register_module_parameter_registration_hook
 def _hold_replacement(module: nn.Module, leaf: str, parameter: nn.Parameter | None) -> None:
-    held = module.__dict__.get("held_masks")
+    held = _held(module)
+    for mask in _masks_on(parameter):
+        if held is None or mask not in held.masks.values():  # not one that torch.nn.utils.prune gives another name
+            held = _Held.of(module)
+            held.masks.setdefault(leaf, mask)
     if held and leaf in held.masks and parameter is not None:
         held.masks[leaf].hold(parameter)
 
 
-# An optimizer that was made before the masks moves pruned weights by its old momentum: undo it.
+# An optimizer that was made before the masks moves pruned weights by its old momentum: undo it. Within the graph of a
+# compiled step no hook of a parameter is seen, so the graph ends before this.
 @register_optimizer_step_post_hook
+@torch.compiler.disable
 def _zero_after_step(optimizer: torch.optim.Optimizer, *_hook_arguments) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            for hook in (parameter._backward_hooks or {}).values():
-                if isinstance(hook, _Mask):
-                    hook.hold(parameter)
+            for mask in _masks_on(parameter):
+                mask.hold(parameter)
+
+
+def _masks_on(parameter: torch.Tensor | None) -> list[_Mask]:
+    return [hook for hook in (getattr(parameter, "_backward_hooks", None) or {}).values() if isinstance(hook, _Mask)]

@@ -1,4 +1,4 @@
-"""Masks: which weights stay, by one of the `METHODS` or another combination of a criterion, grouping and budget."""
+"""Masks: which weights stay, by a `METHODS` or another criterion, grouping and budget; and which masks fit a model."""
 
 import hashlib
 import warnings
@@ -8,6 +8,8 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.parametrize import ParametrizationList
 
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable, unpruned_layers
 from swinprune_lite.pruning.criteria import Criterion
@@ -15,6 +17,8 @@ from swinprune_lite.pruning.importance import check_type
 from swinprune_lite.pruning.methods import Method, combination
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Budget, Grouping, Masks, Values
+
+_FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)
 
 
 def make_masks(
@@ -83,6 +87,70 @@ def check_asked(ratio: float, method: str | Method) -> None:
     if not isinstance(ratio, Real) or isinstance(ratio, bool) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
     combination(method).parts()
+
+
+def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
+    """Raise ValueError unless every mask is a bool tensor of the shape of the parameter it names."""
+    if not isinstance(masks, Mapping):
+        raise ValueError(f"Masks must be a mapping of parameter name to bool tensor; got {type(masks).__name__}.")
+    parameters = dict(model.named_parameters())
+    every = dict(model.named_parameters(remove_duplicate=False))
+    for name, mask in masks.items():
+        if name in every and name not in parameters:
+            first = next(other for other, parameter in parameters.items() if parameter is every[name])
+            raise ValueError(f"{name!r} is tied to {first!r}; give the mask under that name.")
+        if name not in parameters:
+            raise ValueError(f"The model has no parameter {name!r}; give masks that were made for this model.")
+        if is_lazy(parameters[name]):
+            raise ValueError(f"{name} has no shape yet; run the model on one input first.")
+        shape = tuple(parameters[name].shape)
+        if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool or tuple(mask.shape) != shape:
+            got = f"{tuple(mask.shape)} of {mask.dtype}" if isinstance(mask, torch.Tensor) else type(mask).__name__
+            raise ValueError(f"The mask of {name} must be a bool tensor of shape {shape}; got {got}.")
+        if mask.is_meta:
+            raise ValueError(f"The mask of {name} is on the meta device, which holds no values; make it elsewhere.")
+
+
+def check_holdable(model: nn.Module, name: str, mask: torch.Tensor) -> None:
+    """Raise ValueError where `apply_masks` cannot hold a mask that has passed `check_masks`."""
+    if mask.layout != torch.strided or hasattr(mask, "device_mesh"):
+        raise ValueError(f"The mask of {name} must be an ordinary tensor: dense, and not distributed.")
+    path, _, leaf = name.rpartition(".")
+    module = model.get_submodule(path)
+    parameter = module._parameters[leaf]
+    if parameter.is_meta:
+        raise ValueError(f"{name} is on the meta device and has no values; apply the masks after loading them.")
+    if not _is_fillable(parameter):
+        raise ValueError(
+            f"{name} is a {parameter.layout} tensor of {parameter.dtype}, in which torch sets no weight to zero; "
+            "make it a dense one of floating numbers first."
+        )
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(f"{name} is in a module compiled by torch.jit, which holds no masks; apply them before.")
+    # torch.nn.utils.prune and the norms: they compute `weight` from `weight_orig` or `weight_v` in a hook.
+    hooks = module._forward_pre_hooks.values()
+    computed = {getattr(hook, "_tensor_name", getattr(hook, "name", None)) for hook in hooks}
+    if isinstance(module, ParametrizationList) or leaf.rpartition("_")[0] in computed:
+        raise ValueError(
+            f"{name} is what a layer computes its weight from (by torch.nn.utils.prune, parametrize or a norm), and "
+            "its zeros would not be the weight's; make the weight a parameter again first, as prune.remove does."
+        )
+
+
+def as_fillable(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor; if of float8, for which torch has no masked_fill, the same memory as uint8: its zero is theirs."""
+    return tensor.view(torch.uint8) if tensor.dtype in _FLOAT8 else tensor
+
+
+def _is_fillable(parameter: torch.Tensor) -> bool:
+    if parameter.layout != torch.strided:
+        return False
+    try:
+        one = as_fillable(torch.ones(1, dtype=parameter.dtype, device=parameter.device))
+        one.masked_fill_(one == 1, 0)
+    except RuntimeError:  # NotImplementedError is one
+        return False
+    return True
 
 
 def check_weight_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
