@@ -7,8 +7,9 @@ from torch import nn
 
 from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
 from swinprune_lite.calibration.statistics import InputMoments
-from swinprune_lite.pruning.holding import apply_masks, check_masks
+from swinprune_lite.pruning.holding import apply_masks
 from swinprune_lite.pruning.importance import check_weight
+from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.repairing.rules import RULES, Layer, Rule
 
 
