@@ -136,10 +136,7 @@ def test_every_measurement_of_every_study_is_in_the_committed_store_and_nothing_
 
 
 def test_a_sample_drawn_afresh_is_recomputed():
-    """Another one in every run, of every kind of record; each is named when it fails. Masks are compared too.
-
-    Of the study of acceleration one shots alone: its fine-tunings take minutes each (`make reproduce` repeats them).
-    """
+    """Another one in every run, of every kind of record; each is named when it fails. Masks are compared too."""
     committed, draw = Store(), random.SystemRandom()
     grid, study = (settings for _, settings in STUDIES)
     tiny = [setting for setting in grid if setting.model.endswith("tiny")]
