@@ -10,6 +10,7 @@ from torch import nn
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
 from swinprune_lite.anatomy.parts import HEADS, Part, parts
 from swinprune_lite.pruning.holding import check_masks, remove_masks
+from swinprune_lite.pruning.importance import check_dense
 
 
 def compact(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> nn.Module:
@@ -26,9 +27,11 @@ def compact(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> nn.Module:
         A model of the same class, with fewer heads and hidden units; dense, trainable, exportable.
 
     Raises:
-        ValueError: masks that do not fit the model.
+        ValueError: masks that do not fit the model, or sparse weights.
     """
     check_masks(model, masks)
+    for name, parameter in model.named_parameters():
+        check_dense(name, parameter)
     small = copy.deepcopy(model)
     remove_masks(small)
     with torch.no_grad():
