@@ -126,13 +126,13 @@ def _exact_scores(
     layer: Magnitudes, positions: np.ndarray, energy_above: float, score: Score
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of a layer's weights at `positions`, given the energy of all its weights larger than these; and the
-    magnitudes of those weights whose squares do not tell them, 0 for the others.
+    magnitudes, never rescaled, of those weights whose squares do not tell them, 0 for the others.
     """
-    order, magnitude = layer.descending(positions)
+    order, magnitude, unscaled = layer.descending(positions)
     square = np.square(magnitude)
     scores, tiny = np.empty_like(square), np.empty_like(square)
     scores[order] = _scores(square, energy_above + square.cumsum(), score)
-    tiny[order] = np.where(square < np.finfo(np.float64).tiny, magnitude, 0)
+    tiny[order] = np.where(square < np.finfo(np.float64).tiny, unscaled, 0)
     return scores, tiny
 
 

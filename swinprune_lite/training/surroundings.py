@@ -107,8 +107,9 @@ def in_evaluation(model: nn.Module) -> Iterator[None]:
                 model.eval()
             yield
     finally:
-        for tensor, values in zip(tensors, kept):
-            tensor.data.copy_(values)
+        with torch.inference_mode():  # which lets tensors of every kind be written into
+            for tensor, values in zip(tensors, kept):
+                tensor.data.copy_(values)
 
 
 def _works_in_train(module: nn.Module) -> bool:

@@ -112,6 +112,9 @@ def test_weights_that_do_not_vanish_with_a_parameters_zeros_save_nothing():
     assert saved("kernel", 0) == 3 * 2 * 2 * 16  # of a kernel of zeros nothing is left
     assert saved("weight") == 0
     assert saved("up") == saved("down") == 5 * 6
+    both = {"weight": torch.zeros_like(keep["weight"]), "up": torch.zeros_like(keep["up"])}
+    cost = sp.cost(model, both, (3, 5, 5))
+    assert cost.macs - cost.nonzero_macs == 5 * 6  # what a product gives is taken for a number
 
 
 def test_wrapped_weights_and_masks_that_are_held():
@@ -278,6 +281,9 @@ def saved(model, *where):
 PRODUCTS = {
     "dot": (lambda x, w: x[0] @ w, (12,), 12, 1),
     "vdot": (lambda x, w: torch.vdot(w, x[0]), (12,), 12, 1),
+    "vdot, second": (lambda x, w: torch.vdot(x[0], w), (12,), 12, 1),
+    "whole numbers": (lambda x, w: torch._int_mm(x.char(), w.char()), (12, 5), 60, 5),
+    "whole numbers, first": (lambda x, w: torch._int_mm(w.char(), x.char().T), (5, 12), 60, 12),
     "two rows": (lambda x, w: w[0] @ w[1], (2, 12), 12, 12),
     "mv": (lambda x, w: w @ x[0], (5, 12), 60, 12),
     "addmv": (lambda x, w: torch.addmv(x[0, :5], w, x[0]), (5, 12), 60, 12),
@@ -302,6 +308,11 @@ def test_every_kind_of_product_counts(name):
     assert counter.get_total_flops() // 2 in (0, macs)  # 0: it does not know the operation
 
 
+def test_what_a_product_gives_is_no_weight():
+    model = Applied(lambda x, w: x[:, :5] @ F.bilinear(w, w, torch.ones(5, 12, 12)).T, 1, 12)
+    assert saved(model, 0) == (5 * 12 * 12 + 5, 5 * 12 * 12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_what_vanishes_does_not_depend_on_the_default_type(dtype):
     model = Applied(lambda x, w: x @ (w - w.mean(1, keepdim=True)).T, 64, 12)
@@ -320,6 +331,8 @@ def test_views_of_part_of_a_storage_or_of_an_element_often():
     assert [saved(the_same, index) for index in range(2)] == [(12, 12), (12, 0)]
     beginning = Applied(lambda x, w: x[:, :5] @ w[:, :5].T, 1, 12)
     assert [saved(beginning, 0, column) for column in (4, 5)] == [(5, 1), (5, 0)]
+    both_sides = Applied(lambda x, w: w @ w, 2, 3, 3)
+    assert saved(both_sides, 0, slice(2), 0) == (2 * 27, 27 - (1 * 2 + 3 * 2 + 3 * 3))
     overlapping = Applied(lambda x, w: x[:, :4] @ w.as_strided((4, 3), (1, 1)), 6)
     assert [saved(overlapping, index)[1] for index in range(6)] == [1, 2, 3, 3, 2, 1]
 
@@ -374,3 +387,16 @@ def test_types_and_devices_that_a_model_names_have_no_part_in_what_vanishes():
         return x @ centred.to(x).T
 
     assert saved(Applied(function, 64, 12), slice(None), 0) == (768, 0)
+
+
+def test_tensors_aside_that_are_written_into_or_sent_to_the_images_device():
+    class Sent(Applied):
+        def __init__(self):
+            super().__init__(None, 12, 5)
+            self.list, self.scratch = [self.weight], torch.empty(1, 12)
+
+        def forward(self, images):
+            doubled = torch.mul(images.flatten(1), 2, out=self.scratch)
+            return doubled @ self.list[0].to(images.device, copy=True)
+
+    assert saved(Sent(), 0) == (60, 5)
