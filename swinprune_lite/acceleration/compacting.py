@@ -8,9 +8,9 @@ from timm.models.swin_transformer_v2 import WindowAttention as WindowAttentionV2
 from torch import nn
 
 from swinprune_lite.acceleration.narrow_v2 import NarrowWindowAttentionV2
-from swinprune_lite.acceleration.saving import check_dense
 from swinprune_lite.anatomy.parts import HEADS, Part, parts
 from swinprune_lite.pruning.holding import remove_masks
+from swinprune_lite.pruning.importance import check_dense
 from swinprune_lite.pruning.masks import check_masks
 
 

@@ -4,12 +4,14 @@ Within a layer the order is magnitude's. What equation 10 decides is which layer
 layers of a module, carry the pattern.
 """
 
+from numbers import Integral
+
 import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.pruning.groupings import by_module
-from swinprune_lite.pruning.importance import check_weight, relative_energy, scaled
+from swinprune_lite.pruning.importance import check_type, check_weight, relative_energy, scaled
 from swinprune_lite.pruning.masks import tell_of_unpruned
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Masks
@@ -55,7 +57,7 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
     Args:
         model: any network in which `prunable` finds something; it is left as it is.
         ratio: share of each module's blocks to remove, in [0, 1).
-        block: (rows, columns); every weight matrix must be a multiple of it.
+        block: (rows, columns), 1 or more each; every weight matrix must be a multiple of it.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept.
@@ -64,11 +66,13 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
         UserWarning: layers of an attention or MLP stay whole; it names them all.
 
     Raises:
-        ValueError: a ratio outside [0, 1), a block that does not divide a matrix, nothing prunable, or weights
-            that hold NaN or infinity.
+        ValueError: a ratio outside [0, 1), another block or one that does not divide a matrix, nothing prunable, or
+            weights that are sparse or hold NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of blocks to remove; got {ratio!r}.")
+    if not isinstance(block, (tuple, list)) or len(block) != 2 or not all(map(_is_side, block)):
+        raise ValueError(f"block must be (rows, columns), two whole numbers, 1 or more; got {block!r}.")
     tell_of_unpruned(model, prunable(model))
     rows, columns = block
     masks = {}
@@ -82,8 +86,14 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
     return {name: masks[name].view(model.get_parameter(name).shape) for name in prunable(model)}
 
 
+def _is_side(number: object) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool) and number > 0
+
+
 def _by_module(model: nn.Module, fits, pattern: str) -> list[dict[str, torch.Tensor]]:
     """Name -> weight of each module, checked; a kernel as the matrix (outputs, all that one output reads)."""
+    for name in prunable(model):
+        check_type(name, model.get_parameter(name))
     modules = [{name: model.get_parameter(name).detach().flatten(1) for name in names} for names in by_module(model)]
     for name, weight in (pair for weights in modules for pair in weights.items()):
         check_weight(name, weight)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from swinprune_lite.pruning.importance import check_loaded
+from swinprune_lite.pruning.importance import check_dense, check_loaded
 
 
 def plain_state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -36,10 +36,3 @@ def check_ordinary(name: str, tensor: object) -> None:
         raise ValueError(
             f"{name} is of {type(tensor).__name__}, which a file cannot hold; make it an ordinary torch.Tensor first."
         )
-
-
-def check_dense(name: str, tensor: torch.Tensor) -> None:
-    """Raise ValueError, naming the tensor, if it is sparse."""
-    if tensor.layout != torch.strided:
-        kind = str(tensor.layout).removeprefix("torch.")
-        raise ValueError(f"{name} is a sparse tensor ({kind}), and only dense ones are taken; call to_dense on it.")

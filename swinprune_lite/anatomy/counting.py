@@ -4,8 +4,11 @@ A model runs once on the meta device, where tensors have shapes and no numbers, 
 convolution is seen, whoever calls it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from itertools import count
 
 import torch
@@ -19,8 +22,10 @@ from swinprune_lite.anatomy.products import Product, Products, Source, View, mad
 aten = torch.ops.aten
 MATRICES = {
     aten.mm: (0, 1), aten.bmm: (0, 1), aten.addmm: (1, 2), aten.baddbmm: (1, 2), aten.mv: (0, 1), aten.addmv: (1, 2),
+    aten.dot: (0, 1), aten.vdot: (0, 1), aten.addbmm: (1, 2), aten._addmm_activation: (1, 2), aten._int_mm: (0, 1),
 }  # fmt: skip
-"""Products of two matrices, or stacks of them, or a matrix and a vector: which arguments they are."""
+"""Products of two matrices, or stacks of them, or vectors in a matrix's place: which arguments they are."""
+COLLECTIONS = (dict, OrderedDict, defaultdict, list, deque, set, tuple)
 CONVOLUTIONS = (aten.convolution, aten._convolution, aten.cudnn_convolution, aten.convolution_overrideable)
 
 
@@ -40,11 +45,11 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
     tensors = {name: _shape_of(tensor) for name, tensor in (parameters | buffers).items()}
     counter = _Counter(tensors, parameters)
     image = torch.empty(1, *shape, device="meta", dtype=torch.get_default_dtype())
-    with _left_alone(model):
+    inside = {f"model.{name}": tensor for name, tensor in tensors.items()}
+    with left_alone(model.modules()):
         try:
-            model.eval()
             with torch.no_grad(), counter:
-                functional_call(model, tensors, (image,))
+                functional_call(_Evaluated(model, counter), inside, (image,))
         except Exception as error:  # whatever a model may raise
             reason = " ".join(f"{error}".split())[:200] or type(error).__name__
             if isinstance(error, NotImplementedError):
@@ -57,6 +62,19 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
                 f"run on the meta device; give the input_size that it takes. {reason}"
             ) from error
     return counter.found
+
+
+class _Evaluated(nn.Module):
+    """The model, put into evaluation mode on shapes too: that may change weights, as where adapters are merged."""
+
+    def __init__(self, model: nn.Module, counter: "_Counter") -> None:
+        super().__init__()
+        self.model, self.counter = model, counter
+
+    def forward(self, image: torch.Tensor) -> object:
+        self.model.eval()
+        self.counter.found = Products()
+        return self.model(image)
 
 
 class _Counter(TorchDispatchMode):
@@ -94,7 +112,7 @@ class _Counter(TorchDispatchMode):
         sources = [self._source(tensor) for tensor in inputs]
         steady = None not in sources
         names = frozenset().union(*(source.names for source in sources)) if steady else frozenset()
-        recorded = mapped((args, kwargs), self._view, on_cpu=True) if names else None
+        recorded = mapped((args, kwargs), self._view, numeric=True) if names else None
         is_product = self._count_matrices(func, args)
         out = func(*args, **kwargs)
         if not is_product:
@@ -147,11 +165,15 @@ class _Counter(TorchDispatchMode):
         if (places := MATRICES.get(func._overloadpacket)) is None:
             return False
         left, right = (args[place] for place in places)
-        right = right if right.ndim > 1 else right.unsqueeze(1)
+        left, right = left if left.ndim > 1 else left[None], right if right.ndim > 1 else right[:, None]
         self._note(left.numel() * right.shape[-1], left, right)
         return True
 
     def _count_other(self, func, args: tuple, kwargs: dict, out) -> bool:
+        if func._overloadpacket is aten._trilinear:  # nn.Bilinear's
+            factors = [tensor for tensor in args[:3] if (source := self._source(tensor)) and source.names]
+            self._note(_trilinear_macs(args[:3], args[3:6]), None, factors[0] if factors else None)
+            return True
         if (formula := flop_registry.get(func._overloadpacket)) is None:
             return False
         weight = args[1] if func._overloadpacket in CONVOLUTIONS else None
@@ -171,6 +193,15 @@ def _key(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage()._cdata
 
 
+def _trilinear_macs(tensors: tuple, expanded: tuple) -> int:
+    """One for every product of three numbers, so that each weight of `nn.Bilinear` counts once a position."""
+    shapes = [list(tensor.shape) for tensor in tensors]
+    for shape, places in zip(shapes, expanded):
+        for place in sorted(places):
+            shape.insert(place, 1)
+    return math.prod(torch.broadcast_shapes(*shapes))
+
+
 def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
     """A contiguous tensor of this shape on the meta device; floating types become the default one."""
     dtype = torch.get_default_dtype() if tensor.is_floating_point() or tensor.is_quantized else tensor.dtype
@@ -178,11 +209,10 @@ def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def _left_alone(model: nn.Module) -> Iterator[None]:
-    """Whatever a forward pass sets on the modules, and evaluation mode, is undone after it."""
-    before = [(module, dict(module.__dict__)) for module in model.modules()]
-    caches = [cache for _, held in before for cache in held.values() if type(cache) is dict]
-    contents = [dict(cache) for cache in caches]
+def left_alone(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Whatever a forward pass sets on the modules or in their collections, and evaluation mode, is undone after it."""
+    before = [(module, dict(module.__dict__)) for module in modules]
+    caches = [(cache, copy(cache)) for cache in _collections_in(held for _, held in before)]
     try:
         yield
     finally:
@@ -190,6 +220,17 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             for name in module.__dict__.keys() - held.keys():
                 del module.__dict__[name]
             module.__dict__.update(held)
-        for cache, content in zip(caches, contents):
+        for cache, content in caches:
             cache.clear()
-            cache.update(content)
+            (cache.extend if isinstance(cache, (list, deque)) else cache.update)(content)
+
+
+def _collections_in(things: Iterable) -> list:
+    """Collections among these that can be changed in place, and those within them."""
+    found, waiting = {}, list(things)
+    while waiting:
+        thing = waiting.pop()
+        if type(thing) in COLLECTIONS and id(thing) not in found:
+            found[id(thing)] = thing
+            waiting += thing.values() if isinstance(thing, dict) else thing
+    return [thing for thing in found.values() if not isinstance(thing, tuple)]

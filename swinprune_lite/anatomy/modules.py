@@ -31,10 +31,17 @@ PRUNED_MODULES = tuple(dict.fromkeys(kind.module for kind in KINDS))
 
 
 PROJECTION = re.compile(r"(^|_)(qkv|[qkv]_proj|query|key|value)(_|$)")
-BLOCK = re.compile(rf"(^|_)(attn|attention|att|mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
+ATTENTION = r"(^|_)(attn|attention|att|mha|mhsa|mhca|xca)\d*(_|$)"
+BLOCK = re.compile(rf"{ATTENTION}|(^|_)(mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
 """Names of an attention, an MLP, or a layer that only an attention has, by whoever wrote the network."""
-NO_LAYER = re.compile(r"(^|_)(rel|pos|position|cpb|meta|bias|biases|table|embed|token|scale|temperature|latent)(_|$)")
-"""Names of what is no layer of theirs all the same: tables of positions, and the small networks that make them."""
+BESIDE = re.compile(r"(linear|fc)_?\d+")
+"""Names of an MLP's layers where they stand beside an attention, as in torch's own transformers."""
+NO_LAYER = re.compile(
+    r"(^|_)((rel|pos|position|cpb|meta|bias|biases|table|embed)(_|$)|(token|scale|temperature|latent)$)"
+)
+"""Names of what is no layer of theirs all the same: tables of positions, the small networks that make them, and
+single tokens and factors (a `token_mixer` is a layer).
+"""
 
 
 def kind_of(path: str) -> Kind | None:
@@ -88,9 +95,15 @@ def unpruned_layers(model: nn.Module, pruned: Iterable[str]) -> list[str]:
     layers = {name.rpartition(".")[0] for name in pruned}
     layers |= {path for path, _ in model.named_modules() if PROJECTION.search(path.rpartition(".")[2])}
     blocks = {layer.rpartition(".")[0] for layer in layers} - {""}
+    beside = {
+        above
+        for above, _, leaf in (path.rpartition(".") for path, _ in model.named_modules())
+        if re.search(ATTENTION, leaf)
+    }
     for path, module in model.named_modules():
         parts = path.split(".")
-        inside = any(map(BLOCK.search, parts)) or path.rpartition(".")[0] in blocks
+        above, _, leaf = path.rpartition(".")
+        inside = any(map(BLOCK.search, parts)) or above in blocks or (above in beside and BESIDE.fullmatch(leaf))
         if inside and not any(map(NO_LAYER.search, parts)):
             matrices = list(_matrices(module))
             if matrices and parameters.isdisjoint(map(id, matrices)):

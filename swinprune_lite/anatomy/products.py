@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 import torch
 
+WIDE = dict.fromkeys([torch.float16, torch.bfloat16, torch.float32, torch.float64], torch.float64)
+WIDE |= dict.fromkeys([torch.complex32, torch.complex64, torch.complex128], torch.complex128)
+"""The types in which numbers are computed: in narrow ones different numbers would become the same."""
+
 
 @dataclass(eq=False, frozen=True)
 class Source:
@@ -131,8 +135,12 @@ class Numbers:
 
     def of(self, view: View) -> torch.Tensor:
         """The view's numbers."""
-        flat = self.flat(view.source)
-        flat = flat if flat.dtype == view.dtype else flat.view(view.dtype)
+        flat, own = self.flat(view.source), view.source.tensor.dtype
+        if own in WIDE and view.dtype in WIDE:
+            flat = flat.view(WIDE[view.dtype])  # complex numbers and their parts
+        elif own != view.dtype:
+            flat = flat.to(own).view(view.dtype)  # the bits
+            flat = flat.to(WIDE.get(view.dtype, view.dtype))
         return flat.as_strided(view.size, view.stride, view.offset)
 
     def flat(self, source: Source) -> torch.Tensor:
@@ -148,9 +156,9 @@ class Numbers:
         return self.done[source]
 
     def _given(self, source: Source) -> torch.Tensor:
-        dtype = source.tensor.dtype
+        dtype = WIDE.get(source.tensor.dtype, source.tensor.dtype)
         numbers = torch.ones(source.size, dtype=dtype, device="cpu")
-        if dtype.is_floating_point:
+        if dtype in WIDE:
             generator = torch.Generator("cpu").manual_seed(source.seed)
             numbers += torch.rand(source.size, dtype=dtype, device="cpu", generator=generator)
         for name in source.names & self.masks.keys():
@@ -194,12 +202,14 @@ def tensors_in(thing) -> Iterator[torch.Tensor]:
         yield from tensors_in(tuple(thing.values()))
 
 
-def mapped(thing, change: Callable, on_cpu: bool = False):
-    """The same nested structure with every tensor or view changed, and, if wanted, no device but the CPU."""
+def mapped(thing, change: Callable, numeric: bool = False):
+    """The same nested structure with every tensor or view changed, and, if `numeric`, on the CPU and in `WIDE`."""
     if isinstance(thing, (torch.Tensor, View)):
         return change(thing)
     if isinstance(thing, (tuple, list)):
-        return type(thing)(mapped(each, change, on_cpu) for each in thing)
+        return type(thing)(mapped(each, change, numeric) for each in thing)
     if isinstance(thing, dict):
-        return {key: mapped(each, change, on_cpu) for key, each in thing.items()}
-    return torch.device("cpu") if on_cpu and isinstance(thing, torch.device) else thing
+        return {key: mapped(each, change, numeric) for key, each in thing.items()}
+    if numeric and isinstance(thing, torch.device):
+        return torch.device("cpu")
+    return WIDE.get(thing, thing) if numeric and isinstance(thing, torch.dtype) else thing

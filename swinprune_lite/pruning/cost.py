@@ -9,6 +9,7 @@ from torch import nn
 from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.pruning.importance import check_dense
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import InputSize
 
@@ -50,9 +51,11 @@ def cost(
 
     Raises:
         ValueError: masks that do not fit the model or are of matrices that no product uses, weights on the
-            meta device without masks, an input size that the model does not take, or one that has to be given.
+            meta device without masks, sparse ones, an input size that the model does not take, or one that has to
+            be given.
     """
     parameters = dict(model.named_parameters())
+    _check_stored(model)
     if masks is None:
         if on_meta := [name for name in prunable(model) if parameters[name].is_meta]:
             raise ValueError(
@@ -86,8 +89,9 @@ def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) ->
         that is used at several places they are added; where its elements differ it is their mean.
 
     Raises:
-        ValueError: an input size that the model does not take, or one that has to be given.
+        ValueError: sparse weights, an input size that the model does not take, or one that has to be given.
     """
+    _check_stored(model)
     found = count_products(model, image_shape(model, input_size))
     positions = {}
     for name, products in found.weights.items():
@@ -96,3 +100,8 @@ def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) ->
         whole, rest = divmod(macs := found.lost(everything, products), parameter.numel())
         positions[name] = macs / parameter.numel() if rest else whole
     return found.macs, positions
+
+
+def _check_stored(model: nn.Module) -> None:
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        check_dense(name, tensor)

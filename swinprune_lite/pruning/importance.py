@@ -9,11 +9,29 @@ comparable, since each is relative to its own layer. It is the LAMP score (Lee e
 criterion of "dimap" and "lamp", and `selection` calls it for those weights whose place is not known without it.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 NOT_FINITE = "{} holds NaN or infinity; prune a checkpoint whose weights are all finite."
 
 
+@contextmanager
+def denormals() -> Iterator[None]:
+    """Denormal numbers count meanwhile, in this thread, where `torch.set_flush_denormal` made them zeros."""
+    flushed = sys.float_info.min / 2 == 0
+    if flushed:
+        torch.set_flush_denormal(False)
+    try:
+        yield
+    finally:
+        if flushed:
+            torch.set_flush_denormal(True)
+
+
+@denormals()
 def importance(weight: torch.Tensor) -> torch.Tensor:
     """Equation 10 for one layer.
 
@@ -23,10 +41,11 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
 
     Returns:
         float64 tensor of the weight's shape, values in [0, 1]: 1 for the largest, 0 for weights
-        that are zero, and so 0 everywhere in a layer of zeros.
+        that are zero (and so everywhere in a layer of zeros) or so small, below some 1e-162 of the
+        largest, that float64 does not hold their score.
 
     Raises:
-        ValueError: an empty tensor, a type that is not floating, the meta device, NaN or infinity.
+        ValueError: an empty or sparse tensor, a type that is not floating, the meta device, NaN or infinity.
     """
     check_weight("weight", weight)
     magnitude = scaled(weight.detach().flatten()).abs()
@@ -37,6 +56,7 @@ def importance(weight: torch.Tensor) -> torch.Tensor:
     return scores.view(weight.shape)
 
 
+@denormals()
 def scaled(weight: torch.Tensor) -> torch.Tensor:
     """The weights in float64, times a power of two that brings the largest near 1: no digit is lost, and the squares
     of float64 weights stay in range.
@@ -67,10 +87,18 @@ def check_weight(name: str, weight: torch.Tensor) -> None:
 
 
 def check_type(name: str, weight: torch.Tensor) -> None:
-    """Raise ValueError, naming the weight, unless it is a non-empty floating tensor that holds numbers."""
+    """Raise ValueError, naming the weight, unless it is a non-empty, dense floating tensor that holds numbers."""
+    check_dense(name, weight)
     if weight.numel() == 0 or not weight.is_floating_point():
         raise ValueError(f"{name} must be a non-empty floating tensor; got {tuple(weight.shape)} of {weight.dtype}.")
     check_loaded(name, weight)
+
+
+def check_dense(name: str, tensor: torch.Tensor) -> None:
+    """Raise ValueError, naming the tensor, if it is stored as a sparse one."""
+    if tensor.layout != torch.strided:
+        layout = str(tensor.layout).removeprefix("torch.")
+        raise ValueError(f"{name} is a sparse tensor ({layout}), and only dense ones are taken; call to_dense on it.")
 
 
 def check_loaded(name: str, weight: torch.Tensor) -> None:

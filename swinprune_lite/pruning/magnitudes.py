@@ -76,18 +76,20 @@ class Magnitudes:
         for start, bits in self._pieces():
             larger = np.greater(bits, ((last + 1) << self._below) - 1, out=above.numpy()[start : start + len(bits)])
             positions.append(np.flatnonzero((bits >= first << self._below) ^ larger) + start)
-            energy += np.square(self._values(np.multiply(bits, larger, out=bits))).sum()
+            energy += np.square(self._rescaled(self._values(np.multiply(bits, larger, out=bits)))).sum()
         return above, np.concatenate(positions), energy
 
-    def descending(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def descending(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The magnitudes at `positions` from the largest, of equal ones the earlier first.
 
         Returns:
-            Their order (indices into `positions`, int64) and their values in it (float64).
+            Their order (indices into `positions`, int64), and in it their values (float64) and these as they were
+            before any rescaling.
         """
         bits = self._signed[positions] & np.iinfo(self._signed.dtype).max
         order = _order(bits)
-        return order, self._values(bits[order])
+        values = self._values(bits[order])
+        return order, self._rescaled(values), values
 
     def _pieces(self) -> Iterator[tuple[int, np.ndarray]]:
         """Start and bits without the sign of every chunk, in memory that the next one uses again."""
@@ -97,9 +99,11 @@ class Magnitudes:
             yield start, np.bitwise_and(piece, np.iinfo(piece.dtype).max, out=scratch[: len(piece)])
 
     def _values(self, bits: np.ndarray) -> np.ndarray:
-        """The magnitudes in float64, of their bits."""
+        """The magnitudes in float64, of their bits, before any rescaling."""
         # in the types of 16 bits a bin holds one magnitude
-        values = bits.view(f"f{bits.itemsize}").astype(np.float64) if self._below else self._low[bits]
+        return bits.view(f"f{bits.itemsize}").astype(np.float64) if self._below else self._low[bits]
+
+    def _rescaled(self, values: np.ndarray) -> np.ndarray:
         return values if self._scale == 1 else values * self._scale
 
 

@@ -58,9 +58,9 @@ def make_masks(
 
     Raises:
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with
-            nothing prunable, weights that are not floating numbers, or hold NaN or infinity, a grouping that is no
-            partition of the prunable weights, a budget beyond its group, or scores that are no finite numbers, one
-            for each weight.
+            nothing prunable, weights that are not floating numbers, are sparse, or hold NaN or infinity, a grouping
+            that is no partition of the prunable weights, a budget beyond its group, or scores that are no finite
+            numbers, one for each weight.
     """
     check_asked(ratio, method)
     criterion, grouping, budget = combination(method, criterion, grouping, budget).parts()

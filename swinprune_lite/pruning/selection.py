@@ -9,7 +9,7 @@ come from the criterion's score; DIMAP's is equation 10, `importance.relative_en
 import numpy as np
 import torch
 
-from swinprune_lite.pruning.importance import check_weight
+from swinprune_lite.pruning.importance import check_weight, denormals
 from swinprune_lite.pruning.magnitudes import BINS, Magnitudes
 from swinprune_lite.types import Score
 
@@ -18,6 +18,7 @@ SERIAL = 2**14  # elements for which torch starts no threads
 SLACK = 1e-9  # what rounding may do to a bound; it only adds candidates
 
 
+@denormals()
 def select(layers: dict[str, torch.Tensor], remove: int, score: Score | None) -> dict[str, torch.Tensor]:
     """Masks that remove exactly the `remove` lowest-scored numbers of one group of layers.
 
@@ -29,7 +30,8 @@ def select(layers: dict[str, torch.Tensor], remove: int, score: Score | None) ->
 
     Returns:
         name -> bool tensor of the weight's shape and device, True = kept. Of equal scores the earlier
-        position is kept: earlier layer first, then row-major order.
+        position is kept: earlier layer first, then row-major order. Of numbers whose squares are below float64's
+        normal range (some 1e-154 of the group's largest) and whose scores are equal, the larger is kept.
 
     Raises:
         ValueError: a weight of another type, on the meta device, or that holds NaN or infinity; a score that is
@@ -39,15 +41,17 @@ def select(layers: dict[str, torch.Tensor], remove: int, score: Score | None) ->
         return _largest_numbers(layers, remove)
     group = [Magnitudes(name, weight) for name, weight in layers.items()]
     _keep_squares_in_range(group)
-    kept, positions, scores = [], [], []
+    kept, positions, scores, tiny = [], [], [], []
     surely_removed = 0
     for layer, (first, last) in zip(group, _undecided_bins(group, remove, score)):
         above, undecided, energy_above = layer.split(first, last)
         kept.append(above)
         positions.append(undecided)
-        scores.append(_exact_scores(layer, undecided, energy_above, score))
+        for found, part in zip((scores, tiny), _exact_scores(layer, undecided, energy_above, score)):
+            found.append(part)
         surely_removed += int(layer.counts[layer.bins < first].sum())
-    stays = _largest(np.concatenate(scores), sum(map(len, scores)) - (remove - surely_removed))
+    keep = sum(map(len, scores)) - (remove - surely_removed)
+    stays = _largest(np.concatenate(scores), keep, np.concatenate(tiny))
     ends = np.cumsum([len(undecided) for undecided in positions])
     for keep, undecided, stay in zip(kept, positions, np.split(stays, ends[:-1])):
         keep.numpy()[undecided] = stay
@@ -118,13 +122,18 @@ def _order_statistic(values: np.ndarray, counts: np.ndarray, rank: int) -> float
     return values[order[np.searchsorted(counts[order].cumsum(), rank)]]
 
 
-def _exact_scores(layer: Magnitudes, positions: np.ndarray, energy_above: float, score: Score) -> np.ndarray:
-    """Scores of a layer's weights at `positions`, given the energy of all its weights larger than these."""
-    order, magnitude = layer.descending(positions)
+def _exact_scores(
+    layer: Magnitudes, positions: np.ndarray, energy_above: float, score: Score
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a layer's weights at `positions`, given the energy of all its weights larger than these; and the
+    magnitudes, never rescaled, of those weights whose squares do not tell them, 0 for the others.
+    """
+    order, magnitude, unscaled = layer.descending(positions)
     square = np.square(magnitude)
-    scores = np.empty_like(square)
+    scores, tiny = np.empty_like(square), np.empty_like(square)
     scores[order] = _scores(square, energy_above + square.cumsum(), score)
-    return scores
+    tiny[order] = np.where(square < np.finfo(np.float64).tiny, unscaled, 0)
+    return scores, tiny
 
 
 def _scores(square: np.ndarray, energy: np.ndarray, score: Score) -> np.ndarray:
@@ -137,12 +146,14 @@ def _scores(square: np.ndarray, energy: np.ndarray, score: Score) -> np.ndarray:
     return scores
 
 
-def _largest(scores: np.ndarray, keep: int) -> np.ndarray:
-    """Bool array, True for the `keep` largest of `scores` (n,); of equal ones the earlier."""
+def _largest(scores: np.ndarray, keep: int, then: np.ndarray | None = None) -> np.ndarray:
+    """Bool array, True for the `keep` largest of `scores` (n,); of equal ones the larger in `then`, or the earlier."""
     if keep == 0:
         return np.zeros(len(scores), bool)
     threshold = np.partition(scores, len(scores) - keep)[len(scores) - keep]
     stays = scores > threshold
     ties = np.flatnonzero(scores == threshold)
+    if then is not None and then[ties].any():
+        ties = ties[np.argsort(-then[ties], kind="stable")]
     stays[ties[: keep - np.count_nonzero(stays)]] = True
     return stays

@@ -45,7 +45,7 @@ PROFILES = {
         live_draws=1,
     ),
     "lite": Profile(
-        "lite", tuple(LITE_MODELS), Shipped("test"), finetune_steps=25, live_images=1000, live_draws=2
+        "lite", tuple(LITE_MODELS), Shipped("test"), finetune_steps=25, live_images=1000, live_draws=1
     ),
     "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short()),
     "imagenet": Profile(

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from swinprune_lite.pruning.importance import check_loaded
-from swinprune_lite.training.surroundings import kept_modes
+from swinprune_lite.training.surroundings import in_evaluation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -135,8 +135,7 @@ def outputs(model: nn.Module, batch: Batch) -> int:
     """
     images, _ = _not_empty(check_pair(batch, probabilities=True))
     weight = check_weights(model)
-    with torch.no_grad(), kept_modes(model):
-        model.eval()
+    with torch.no_grad(), in_evaluation(model):
         return check_logits(model(images[:1].to(weight.device, weight.dtype)), 1)
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.training.batches import Batch, check_logits, check_range, check_weights, pairs
-from swinprune_lite.training.surroundings import kept_modes, plain_arithmetic
+from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 
 MARGIN = 1e-4  # of the largest logit: far above what float32 arithmetic differs by between processors
 
@@ -43,11 +43,12 @@ def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, 
     """For every image, whether its class is the first predicted, and whether it is among the first five.
 
     The few images whose verdict hangs on a difference of logits that rounding could turn are judged
-    again in float64, so that processors that round differently still agree. Nothing that the process was
-    set to before, such as autocast or TF32, has a part in it.
+    again in float64, so that processors that round differently still agree; of a model that cannot be computed in
+    float64, such as a quantised one, its own precision decides. Nothing that the process was set to before, such as
+    autocast or TF32, has a part in it.
 
     Args:
-        model: maps images (B, C, H, W) to logits (B, classes); its training mode is left as it was.
+        model: maps images (B, C, H, W) to logits (B, classes); it is run in evaluation mode and left as it was.
         batches: pairs of images (B, C, H, W) and classes (B,), whole numbers below the number of logits.
 
     Returns:
@@ -62,15 +63,13 @@ def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, 
     return rank < 1, (rank if classes >= 5 else rank[:0]) < 5
 
 
-@torch.inference_mode()
 def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, int]:
     """How many classes the model prefers to each image's own, int64 (images,), and how many it tells apart."""
     check_weights(model)
     device, dtype = image_type(model)
     precise = None
     found = []
-    with kept_modes(model), plain_arithmetic():
-        model.eval()
+    with in_evaluation(model), plain_arithmetic(), torch.inference_mode():
         for inputs, classes in pairs(batches):
             if not len(inputs):
                 continue
@@ -79,12 +78,30 @@ def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, in
             check_range(classes, count)
             rank, doubtful = _ranks(logits.cpu(), classes)
             if doubtful.any():
-                precise = precise or copy.deepcopy(model).cpu().double()
-                rank[doubtful], _ = _ranks(precise(inputs[doubtful].cpu().double()), classes[doubtful])
+                precise = _in_float64(model) if precise is None else precise
+                again = precise(inputs[doubtful])
+                if again is not None:
+                    rank[doubtful], _ = _ranks(again, classes[doubtful])
             found.append(rank)
     if not found:
         raise ValueError("There are no images to evaluate on: the batches are empty.")
     return torch.cat(found), count
+
+
+def _in_float64(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor | None]:
+    """What the model gives images in float64 on the CPU: logits (B, classes), or None where it does not run so."""
+    try:
+        precise = copy.deepcopy(model).cpu().double()
+    except Exception:  # whatever a model may raise, here and below
+        return lambda images: None
+
+    def logits(images: torch.Tensor) -> torch.Tensor | None:
+        try:
+            return precise(images.cpu().double())
+        except Exception:
+            return None
+
+    return logits
 
 
 def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

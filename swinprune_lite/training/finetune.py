@@ -91,19 +91,35 @@ def finetune(
 
 @contextmanager
 def _in_precision(model: nn.Module, precision: torch.dtype, losses: list[float]) -> Iterator[None]:
-    """The model in another precision meanwhile; as it was to the bit, if no step was taken."""
+    """The model in another precision meanwhile. What no step changed is as it was to the bit, and buffers have their
+    own types again.
+    """
     own = next(model.parameters()).dtype
     loses = torch.promote_types(own, precision) != precision
-    tensors = [*model.parameters(), *model.buffers()] if loses else []
-    kept = [tensor.detach().clone() for tensor in tensors]
+    weights = [(weight, weight.detach().clone()) for weight in model.parameters() if loses]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules() for name, buffer in module._buffers.items() if buffer is not None
+    ]  # fmt: skip
     model.to(precision)
     try:
         yield
     finally:
+        now = [module._buffers.get(name) for module, name, _, _ in buffers]
+        weights = [(weight, before) for weight, before in weights if not losses or _is_rounded(weight, before)]
         model.to(own)
-        if loses and not losses:
-            for tensor, values in zip([*model.parameters(), *model.buffers()], kept):
-                tensor.data.copy_(values)
+        for weight, before in weights:
+            weight.data.copy_(before)
+        for (module, name, buffer, before), after in zip(buffers, now):
+            if after is not None:
+                values = before if not losses or _is_rounded(after, before) else after
+                buffer.data = values.to(after.device, before.dtype)
+                module._buffers[name] = buffer
+
+
+def _is_rounded(after: torch.Tensor, before: torch.Tensor) -> bool:
+    """Whether a tensor holds what it held before, in its present type."""
+    return after.shape == before.shape and torch.equal(after, before.to(after.device, after.dtype))
 
 
 def _train(

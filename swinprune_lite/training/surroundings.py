@@ -11,6 +11,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import nn
 
+from swinprune_lite.anatomy.counting import left_alone
+from swinprune_lite.pruning.importance import denormals
+
 _LAUNCHED = ("ACCELERATE_", "LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "FORK_LAUNCHED")
 _STATES = (PartialState, AcceleratorState, GradientState)
 
@@ -18,15 +21,16 @@ _STATES = (PartialState, AcceleratorState, GradientState)
 @contextmanager
 def plain_arithmetic() -> Iterator[None]:
     """Compute as a fresh process does and in full float32: no autocast, no TF32 or bfloat16 inside float32
-    operations, new tensors in float32. All of it is put back.
+    operations, new tensors in float32, oneDNN's kernels, denormal numbers. All of it is put back.
     """
     backends = torch.backends
     parts = [backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn]
     parts += [backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn]
     kept = [part.fp32_precision for part in parts]
     matmul, tf32 = _or_none(torch.get_float32_matmul_precision), _or_none(lambda: backends.cudnn.allow_tf32)
-    dtype = torch.get_default_dtype()
+    dtype, onednn = torch.get_default_dtype(), backends.mkldnn.enabled
     with ExitStack() as autocasts:
+        autocasts.enter_context(denormals())
         for device in ("cpu", "cuda"):
             if torch.is_autocast_enabled(device):
                 autocasts.enter_context(torch.autocast(device, enabled=False))
@@ -34,12 +38,14 @@ def plain_arithmetic() -> Iterator[None]:
             torch.set_default_dtype(torch.float32)
             torch.set_float32_matmul_precision("highest")
             backends.cudnn.allow_tf32 = False
+            backends.mkldnn.enabled = True
             for part in parts:
                 if part.fp32_precision not in ("none", "ieee"):
                     part.fp32_precision = "ieee"
             yield
         finally:
             torch.set_default_dtype(dtype)
+            backends.mkldnn.enabled = onednn
             if matmul is not None:
                 torch.set_float32_matmul_precision(matmul)
             if tf32 is not None:
@@ -73,13 +79,41 @@ def kept_generators() -> Iterator[None]:
 
 @contextmanager
 def kept_modes(model: nn.Module) -> Iterator[None]:
-    """Put every module back into training or evaluation mode, as each was."""
+    """Put every module back into training or evaluation mode, as each was, by its own `train` if it has one."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield
     finally:
+        with torch.inference_mode(False), torch.no_grad():
+            for module, training in modes:
+                if module.training != training and _works_in_train(module):
+                    module.train(training)
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode meanwhile. What a module's own `train` changes, as where it merges an adapter into a weight,
+    comes back to the bit.
+    """
+    working = [module for module in model.modules() if _works_in_train(module)]
+    tensors = {tensor: None for module in working for tensor in (*module.parameters(), *module.buffers())}
+    with torch.inference_mode(False), torch.no_grad():
+        kept = [tensor.clone() for tensor in tensors]
+    try:
+        with left_alone(working), kept_modes(model):
+            with torch.inference_mode(False), torch.no_grad():
+                model.eval()
+            yield
+    finally:
+        with torch.inference_mode():  # which lets tensors of every kind be written into
+            for tensor, values in zip(tensors, kept):
+                tensor.data.copy_(values)
+
+
+def _works_in_train(module: nn.Module) -> bool:
+    return getattr(module.train, "__func__", None) is not nn.Module.train
 
 
 @contextmanager

@@ -87,6 +87,10 @@ def test_patterns_refuse_bad_input(model):
         block_masks(model, 1.2)
     with pytest.raises(ValueError, match="has no blocks of 20 x 20"):
         block_masks(model, 0.5, (20, 20))
+    for block in ((0, 16), (16, -1), (16,), (16.0, 16), (True, 16), 16, "ab"):
+        with pytest.raises(ValueError, match=r"block must be \(rows, columns\), two whole numbers, 1 or more; got "):
+            block_masks(model, 0.5, block)
+    assert block_masks(model, 0.5, [np.int64(16), 16])
     with pytest.raises(ValueError, match="nothing to prune"):
         two_four_masks(nn.Linear(4, 4))
 

@@ -102,7 +102,8 @@ def test_a_warning_names_every_layer_that_is_wrapped(wrapper, make):
     [
         "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256", "swinv2_cr_tiny_ns_224", "deit_tiny_patch16_224",
         "beit_base_patch16_224", "eva02_tiny_patch14_224", "vit_relpos_small_patch16_224", "convnext_atto",
-        "poolformer_s12",
+        "poolformer_s12", "deit3_small_patch16_224", "beitv2_base_patch16_224", "vit_small_patch14_reg4_dinov2",
+        "convnextv2_atto", "hiera_tiny_224", "pit_ti_224", "davit_tiny", "resnet18", "efficientnet_b0", "regnety_002",
     ],
 )  # fmt: skip
 def test_nothing_of_timms_usual_networks_is_left_out(name):
@@ -126,6 +127,10 @@ def test_lite_models_give_no_warning():
         ("vitamin_small_224", ["blocks.0.mlp.w0", "blocks.13.mlp.w2"]),  # gated MLPs with other names
         ("xcit_nano_12_p16_224", ["cls_attn_blocks.0.attn.q", "cls_attn_blocks.1.attn.v"]),
         ("coat_tiny", ["serial_blocks1.0.factoratt_crpe.qkv", "parallel_blocks.5.factoratt_crpe4.proj"]),
+        ("cait_xxs24_224", ["blocks_token_only.0.attn.q", "blocks_token_only.1.attn.v"]),
+        ("caformer_s18", ["stages.2.blocks.0.token_mixer.qkv", "stages.3.blocks.2.token_mixer.proj"]),
+        ("efficientformer_l1", ["stages.3.blocks.4.token_mixer.qkv", "stages.3.blocks.4.token_mixer.proj"]),
+        ("nextvit_small", ["stages.1.blocks.3.e_mhsa.q", "stages.1.blocks.3.e_mhsa.proj"]),
         ("pvt_v2_b0", ["stages.0.blocks.0.attn.kv", "stages.3.blocks.1.mlp.dwconv"]),
     ],
 )
@@ -137,5 +142,16 @@ def test_layers_that_other_networks_name_otherwise_are_found(name, layers):
 
 def test_an_error_names_them_where_nothing_can_be_pruned():
     model = nn.TransformerEncoderLayer(8, 2, 16)
-    with pytest.raises(ValueError, match=r"nothing to prune.* MLPs are not named so: self_attn, self_attn\.out_proj\."):
+    with pytest.raises(ValueError, match=r"MLPs are not named so: self_attn, self_attn\.out_proj, linear1, linear2\."):
         sp.make_masks(model, 0.5)
+
+
+def test_positions_single_tokens_and_layers_of_convolutions_are_no_layers_of_theirs():
+    with torch.device("meta"):
+        model, left_out = timm.create_model("caformer_s18"), timm.create_model("efficientformer_l1")
+    assert not [path for path in unpruned_layers(model, sp.prunable(model)) if "conv" in path]
+    assert all(path.endswith((".qkv", ".proj")) for path in unpruned_layers(left_out, sp.prunable(left_out)))
+    model = sp.create_lite("swin_lite_tiny")
+    model.layers[0].blocks[0].attn.mask_token = nn.Parameter(torch.ones(2, 2))
+    model.linear1, model.fc2 = nn.Linear(2, 2), nn.Linear(2, 2)  # beside no attention
+    assert unpruned_layers(model, sp.prunable(model)) == []

@@ -1,6 +1,7 @@
 """MACs are counted where they happen: any way of calling a weight, each of its elements as often as it is used."""
 
 import copy
+from collections import deque
 
 import hypothesis.strategies as st
 import pytest
@@ -9,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from torch import nn
 from torch.nn.utils import prune
+from torch.utils.flop_counter import FlopCounterMode
 
 import swinprune_lite as sp
 from swinprune_lite.pruning.cost import macs_and_positions
@@ -110,6 +112,9 @@ def test_weights_that_do_not_vanish_with_a_parameters_zeros_save_nothing():
     assert saved("kernel", 0) == 3 * 2 * 2 * 16  # of a kernel of zeros nothing is left
     assert saved("weight") == 0
     assert saved("up") == saved("down") == 5 * 6
+    both = {"weight": torch.zeros_like(keep["weight"]), "up": torch.zeros_like(keep["up"])}
+    cost = sp.cost(model, both, (3, 5, 5))
+    assert cost.macs - cost.nonzero_macs == 5 * 6  # what a product gives is taken for a number
 
 
 def test_wrapped_weights_and_masks_that_are_held():
@@ -162,10 +167,15 @@ class Cluttered(nn.Module):
     def __init__(self):
         super().__init__()
         self.backbone = sp.create_lite("swin_lite_tiny")
-        self.mean, self.cache = torch.zeros(1), {}
+        self.mean, self.cache, self.lists = torch.zeros(1), {}, {"seen": [()]}
+        self.lists["seen"].append(self.lists)
+        self.last, self.sizes = deque(["first"], maxlen=1), {1}
 
     def forward(self, images):
         self.cache["images"] = self.seen = images
+        self.lists["seen"].append(images)
+        self.last.append(images)
+        self.sizes.add(images.shape)
         return self.backbone((images - self.mean) * torch.arange(64))
 
 
@@ -179,6 +189,8 @@ def test_the_model_is_left_as_it_is():
         sp.cost(model, {}, (1, 30, 64))
     assert [module.training for module in model.modules()] == modes
     assert model.cache == {}
+    assert len(model.lists["seen"]) == 2
+    assert (model.last, model.sizes) == (deque(["first"]), {1})
     assert not hasattr(model, "seen")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not any(parameter.is_meta for parameter in model.parameters())
@@ -216,3 +228,175 @@ def test_parameters_that_a_module_reaches_in_other_ways(device):
     cost = sp.cost(model, {"first.weight": mask}, (3, 2, 2))
     assert cost.macs - cost.nonzero_macs == 5
     assert cost.macs == 6 * 12 + 3 * 6 + 4 * 4 * (6 + 4)
+
+
+class Merging(nn.Linear):
+    """An adapter that is merged into the weight in evaluation, as loralib's is."""
+
+    def __init__(self):
+        super().__init__(12, 5)
+        self.down, self.up, self.merged = nn.Parameter(torch.randn(1, 12)), nn.Parameter(torch.randn(5, 1)), False
+
+    def train(self, mode=True):
+        if mode == self.merged:
+            self.weight.data = self.weight.data + (-1 if mode else 1) * self.up @ self.down
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x):
+        return super().forward(x) + (0 if self.merged else x @ self.down.T @ self.up.T)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_weights_that_evaluation_changes_are_counted_as_changed_and_stay(training):
+    model = nn.Sequential(nn.Flatten(), Merging())
+    model[1].training = training
+    before = copy.deepcopy(model.state_dict())
+    assert sp.cost(model, {}, (3, 2, 2)).macs == 12 * 5
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert (model[1].training, model[1].merged) == (training, False)
+    mask = {"1.weight": torch.zeros(5, 12, dtype=torch.bool)}
+    assert sp.cost(model, mask, (3, 2, 2)).nonzero_macs == 12 * 5  # what is merged into it stands
+
+
+class Applied(nn.Module):
+    """A function of 1 x 12 numbers and a weight."""
+
+    def __init__(self, function, *shape):
+        super().__init__()
+        self.function, self.weight = function, nn.Parameter(torch.randn(shape))
+
+    def forward(self, images):
+        return self.function(images.flatten(1), self.weight)
+
+
+def saved(model, *where):
+    """The multiply-accumulates of (3, 2, 2), and how many of them vanish with part of the weight."""
+    mask = torch.ones(model.weight.shape, dtype=torch.bool)
+    mask[where] = False
+    cost = sp.cost(model, {"weight": mask}, (3, 2, 2))
+    return cost.macs, cost.macs - cost.nonzero_macs
+
+
+PRODUCTS = {
+    "dot": (lambda x, w: x[0] @ w, (12,), 12, 1),
+    "vdot": (lambda x, w: torch.vdot(w, x[0]), (12,), 12, 1),
+    "vdot, second": (lambda x, w: torch.vdot(x[0], w), (12,), 12, 1),
+    "whole numbers": (lambda x, w: torch._int_mm(x.char(), w.char()), (12, 5), 60, 5),
+    "whole numbers, first": (lambda x, w: torch._int_mm(w.char(), x.char().T), (5, 12), 60, 12),
+    "two rows": (lambda x, w: w[0] @ w[1], (2, 12), 12, 12),
+    "mv": (lambda x, w: w @ x[0], (5, 12), 60, 12),
+    "addmv": (lambda x, w: torch.addmv(x[0, :5], w, x[0]), (5, 12), 60, 12),
+    "addmm": (lambda x, w: torch.addmm(x[:, :5], x, w.T), (5, 12), 60, 12),
+    "baddbmm": (lambda x, w: torch.baddbmm(x[:, :5, None], x.view(1, 2, 6).mT[:, :5], w), (1, 2, 3), 30, 30),
+    "addbmm": (lambda x, w: torch.addbmm(x[:, :5], x.view(2, 3, 2), w), (2, 2, 5), 60, 30),
+    "activation": (lambda x, w: torch._addmm_activation(x[0, :5], x, w), (12, 5), 60, 5),
+    "bilinear": (lambda x, w: F.bilinear(x.view(2, 6), x.view(2, 6), w), (5, 6, 6), 2 * 5 * 6 * 6, 2 * 6 * 6),
+    "its input": (lambda x, w: F.bilinear(w, x, torch.ones(5, 6, 12)), (1, 6), 5 * 6 * 12, 5 * 6 * 12),
+    "no weights": (lambda x, w: F.bilinear(x, x, torch.ones(5, 12, 12)) + w[0] @ w[1], (2, 3), 5 * 12 * 12 + 3, 3),
+    "convolution": (lambda x, w: F.conv2d(x.view(1, 3, 2, 2), w), (5, 3, 2, 2), 60, 12),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_every_kind_of_product_counts(name):
+    function, shape, macs, vanish = PRODUCTS[name]
+    model = Applied(function, *shape)
+    assert saved(model, 0) == (macs, vanish)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, 3, 2, 2))
+    assert counter.get_total_flops() // 2 in (0, macs)  # 0: it does not know the operation
+
+
+def test_what_a_product_gives_is_no_weight():
+    model = Applied(lambda x, w: x[:, :5] @ F.bilinear(w, w, torch.ones(5, 12, 12)).T, 1, 12)
+    assert saved(model, 0) == (5 * 12 * 12 + 5, 5 * 12 * 12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_vanishes_does_not_depend_on_the_default_type(dtype):
+    model = Applied(lambda x, w: x @ (w - w.mean(1, keepdim=True)).T, 64, 12)
+    usual = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(dtype)
+        assert saved(model, slice(None), 0) == (768, 0)
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def test_views_of_part_of_a_storage_or_of_an_element_often():
+    every_second = Applied(lambda x, w: x[0, :6] @ w[::2], 12)
+    assert [saved(every_second, index) for index in range(2)] == [(6, 1), (6, 0)]
+    the_same = Applied(lambda x, w: x[0] @ w[:1].expand(12), 12)
+    assert [saved(the_same, index) for index in range(2)] == [(12, 12), (12, 0)]
+    beginning = Applied(lambda x, w: x[:, :5] @ w[:, :5].T, 1, 12)
+    assert [saved(beginning, 0, column) for column in (4, 5)] == [(5, 1), (5, 0)]
+    both_sides = Applied(lambda x, w: w @ w, 2, 3, 3)
+    assert saved(both_sides, 0, slice(2), 0) == (2 * 27, 27 - (1 * 2 + 3 * 2 + 3 * 3))
+    overlapping = Applied(lambda x, w: x[:, :4] @ w.as_strided((4, 3), (1, 1)), 6)
+    assert [saved(overlapping, index)[1] for index in range(6)] == [1, 2, 3, 3, 2, 1]
+
+
+def test_zeros_that_stand_without_a_mask_do_not_vanish_with_it():
+    padded = Applied(lambda x, w: x @ F.pad(w, (1, 2)), 12, 2)
+    assert saved(padded, 0) == (60, 2)
+    triangle = Applied(lambda x, w: x[:, :4] @ w.tril(), 4, 4)
+    assert saved(triangle, 1) == (16, 2)
+
+
+def test_a_weight_that_is_written_into_counts_as_what_it_was_and_as_what_it_is():
+    def function(x, w):
+        copied = w * 2
+        before = x @ copied.T
+        copied += w.mean(1, keepdim=True)
+        between = x @ copied.T
+        copied[:, 6:].zero_()
+        copied[:, :3] = w[:, 3:6]
+        return before + between + x @ copied.T
+
+    model = Applied(function, 5, 12)
+    assert saved(model, 0, 0) == (3 * 60, 1)  # gone at first, then the mean stands there, then another
+    assert saved(model, 0, 3) == (3 * 60, 2)  # in the end its copy is gone too
+    assert saved(model, 0, 7) == (3 * 60, 1)  # the zero of the end is no mask's
+    assert saved(model, 0) == (3 * 60, 12 + 12 + 6)
+
+
+def test_complex_numbers_and_bits_of_a_weight():
+    model = Applied(lambda x, w: torch.fft.rfft(x) @ torch.view_as_complex(w), 7, 5, 2)
+    assert saved(model, 0) == (35, 5)
+    assert saved(model, 0, 0, 0) == (35, 0)  # the imaginary part stands
+    model = Applied(lambda x, w: x @ torch.view_as_real(torch.view_as_complex(w) * 1j).flatten(1), 12, 2, 2)
+    assert saved(model, 0, 0, 0) == saved(model, 0, 0, 1) == (48, 1)
+    bits = Applied(lambda x, w: x @ (w.view(torch.int32) & -1).view(torch.float32), 12, 5)
+    assert saved(bits, 0) == (60, 5)
+    centred = Applied(lambda x, w: torch.fft.rfft(x) @ (w := torch.view_as_complex(w)) - w.mean(), 7, 5, 2)
+    assert saved(centred, 0) == (35, 5)
+
+
+def test_a_weight_whose_products_cannot_be_told_is_an_error():
+    model = Applied(lambda x, w: x @ w[(100 * w[:, 0]).long()], 12, 5)
+    assert saved(model, slice(0)) == (60, 0)
+    with pytest.raises(ValueError, match="cannot be told .* from weight does not run on its own; leave it out of the"):
+        saved(model, 0)  # it has no row of such a number
+
+
+def test_types_and_devices_that_a_model_names_have_no_part_in_what_vanishes():
+    def function(x, w):
+        centred = w.to(w.device, torch.bfloat16) - w.bfloat16().mean(1, keepdim=True, dtype=torch.bfloat16)
+        centred = centred + torch.zeros_like(w, device=w.device, dtype=torch.float16)
+        return x @ centred.to(x).T
+
+    assert saved(Applied(function, 64, 12), slice(None), 0) == (768, 0)
+
+
+def test_tensors_aside_that_are_written_into_or_sent_to_the_images_device():
+    class Sent(Applied):
+        def __init__(self):
+            super().__init__(None, 12, 5)
+            self.list, self.scratch = [self.weight], torch.empty(1, 12)
+
+        def forward(self, images):
+            doubled = torch.mul(images.flatten(1), 2, out=self.scratch)
+            return doubled @ self.list[0].to(images.device, copy=True)
+
+    assert saved(Sent(), 0) == (60, 5)

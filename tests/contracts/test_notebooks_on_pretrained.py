@@ -16,7 +16,9 @@ from swinprune_lite.models.pretrained import PAPER_MODELS
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SMALL = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
-SMALLER = {"equations_1_to_10": SMALL}  # hundreds of passes in float64
+SMALLER = dict.fromkeys(
+    ("equations_1_to_10", "table4_model_as_module", "beyond_acceleration"), SMALL
+)  # passes by the dozen
 FEWER_RATIOS = {
     "beyond_acceleration": [0.55], "figure4_acceleration": [0.55],
     "table1_pruned_swin": [0.55], "table3_uniform_vs_dimap": [0.5],

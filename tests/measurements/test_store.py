@@ -136,19 +136,15 @@ def test_every_measurement_of_every_study_is_in_the_committed_store_and_nothing_
 
 
 def test_a_sample_drawn_afresh_is_recomputed():
-    """Another one in every run, of every kind of record; each is named when it fails. Masks are compared too.
-
-    Of the study of acceleration one shots alone: its fine-tunings take minutes each (`make reproduce` repeats them).
-    """
+    """Another one in every run, of every kind of record; each is named when it fails. Masks are compared too."""
     committed, draw = Store(), random.SystemRandom()
     grid, study = (settings for _, settings in STUDIES)
     tiny = [setting for setting in grid if setting.model.endswith("tiny")]
-    drawn = [(LITE, setting, 1000) for setting in draw.sample([s for s in grid if not s.steps], 7)]
+    drawn = [(LITE, setting, 500) for setting in draw.sample([s for s in grid if not s.steps], 7)]
     drawn += [(LITE, setting, None) for setting in draw.sample([s for s in tiny if not s.steps], 1)]
-    drawn.append((LITE, draw.choice([s for s in tiny if s.steps]), 1000))
+    drawn.append((LITE, draw.choice([s for s in tiny if s.steps]), 500))
     drawn += [
-        (PROFILE, setting, 1000)
-        for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 2)
+        (PROFILE, setting, 500) for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 2)
     ]
     found = [(run, setting, measure(run, setting, images)) for run, setting, images in drawn]
     assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []
@@ -170,15 +166,15 @@ def test_replicates():
     assert {other.images for other in others} == {LITE.common_images}
 
 
-def reproduce(folder):
+def reproduce(folder, jobs):
     return [sys.executable, ROOT / "data_scripts" / "reproduce.py", "--into", folder, "--profile", "smoke", "--first",
-            "6", "--jobs", "2"]  # fmt: skip
+            "6", "--jobs", str(jobs)]  # fmt: skip
 
 
 def test_reproduction_killed_goes_on_and_agrees_with_the_committed_store(tmp_path):
     (tmp_path / "acceleration.json").write_text("{}")  # times are not what is tested
     path = tmp_path / "swin_lite_tiny.jsonl"
-    process = subprocess.Popen(reproduce(tmp_path), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(reproduce(tmp_path, 2), stdout=subprocess.DEVNULL)
     while not path.exists():
         assert process.poll() is None
         time.sleep(0.1)
@@ -186,7 +182,7 @@ def test_reproduction_killed_goes_on_and_agrees_with_the_committed_store(tmp_pat
     process.wait()
     done = len(Store(tmp_path).records)
     assert 1 <= done < 6
-    said = " ".join(subprocess.run(reproduce(tmp_path), capture_output=True, text=True).stdout.split())
+    said = " ".join(subprocess.run(reproduce(tmp_path, 1), capture_output=True, text=True).stdout.split())
     assert f"6 measurements, {done} of them" in said
     assert "agree in all 6 measurements" in said
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import swinprune_lite as sp
 from swinprune_lite.pruning.importance import relative_energy
 from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.pruning.selection import select
 
 VALUES = st.one_of(st.sampled_from([0.0, 1.0, -1.0, 0.5]), st.floats(-4, 4, width=16))
 WEIGHTS = hnp.arrays(np.float32, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6), elements=VALUES)
@@ -80,8 +81,28 @@ def test_relative_energy_is_equation_10():
         (torch.empty(0), "non-empty floating"),
         (torch.ones(2, dtype=torch.int64), "non-empty floating"),
         (torch.ones(2, device="meta"), "on the meta device"),
+        (
+            torch.eye(2).to_sparse(),
+            r"weight is a sparse tensor \(sparse_coo\), and only dense ones are taken; call to_dense",
+        ),
+        (torch.eye(2).to_sparse_csr(), r"weight is a sparse tensor \(sparse_csr\)"),
     ],
 )
 def test_bad_input(weight, words):
     with pytest.raises(ValueError, match=words):
         sp.importance(weight)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_denormals_count_also_where_the_process_flushes_them(dtype):
+    least = torch.finfo(dtype).smallest_normal / 2**7
+    weight = (torch.tensor([1.0, 3.0, 0.0, 4.0], dtype=torch.float64) * least).to(dtype)
+    assert weight.count_nonzero() == 3
+    if not torch.set_flush_denormal(True):
+        pytest.skip("This processor cannot flush them.")
+    try:
+        assert sp.importance(weight).tolist() == [1 / 26, 9 / 25, 0, 1]
+        assert select({"layer": weight}, 2, relative_energy)["layer"].tolist() == [False, True, False, True]
+        assert (torch.tensor(1e-39) * 1).item() == 0  # still
+    finally:
+        torch.set_flush_denormal(False)

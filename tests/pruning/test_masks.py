@@ -11,7 +11,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 import swinprune_lite as sp
+from swinprune_lite.acceleration import block_masks, compact, structured_masks, two_four_masks
 from swinprune_lite.pruning import selection
+from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.criteria import magnitude
 from swinprune_lite.pruning.groupings import by_layer, by_module, whole_model
 from swinprune_lite.pruning.importance import relative_energy
@@ -335,3 +337,30 @@ def test_weights_of_eight_bits_are_widened():
     layers = {name: torch.randn(40, 50).to(torch.float8_e4m3fn) for name in "ab"}
     wide = {name: weight.float() for name, weight in layers.items()}
     assert same(selection.select(layers, 700, relative_energy), selection.select(wide, 700, relative_energy))
+
+
+@pytest.mark.parametrize("score", [relative_energy, magnitude])
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("largest", [1.0, 1e300])
+def test_numbers_whose_squares_are_too_small_for_float64_go_by_magnitude(monkeypatch, score, narrow, largest):
+    if narrow:
+        monkeypatch.setattr(selection, "EXACT_BELOW", 0)
+    weight = torch.tensor([1e-200, 1e-170, 0, -1e-180, largest, 1e-161, 1.1e-161, 0, 1e-160], dtype=torch.float64)
+    layers = {"0": weight[:4], "1": weight[4:]} if score is magnitude else {"0": weight}
+    for remove in range(len(weight) + 1):
+        kept = torch.cat(list(selection.select(layers, remove, score).values()))
+        expected = weight.abs().argsort(descending=True, stable=True)[: len(weight) - remove]
+        assert kept.nonzero().flatten().tolist() == expected.sort().values.tolist()
+
+
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr])
+def test_sparse_weights_are_refused_everywhere(layout):
+    model = sp.create_lite("swin_lite_tiny")
+    fc1 = model.layers[1].blocks[0].mlp.fc1
+    fc1.weight = nn.Parameter(fc1.weight.detach().to_sparse(layout=layout))
+    for use in (sp.make_masks, two_four_masks, block_masks, structured_masks):
+        with pytest.raises(ValueError, match=r"layers\.1\.blocks\.0\.mlp\.fc1\.weight is a sparse tensor"):
+            use(model, 0.3)
+    for use in (sp.cost, macs_and_positions, lambda model: sp.cost(model, {}), lambda model: compact(model, {})):
+        with pytest.raises(ValueError, match="only dense ones are taken; call to_dense"):
+            use(model)

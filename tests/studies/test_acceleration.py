@@ -1,5 +1,6 @@
 """The study of acceleration: its cases are settings of the store, at the same MACs, and its tables follow from it."""
 
+import json
 import random
 from dataclasses import replace
 
@@ -53,9 +54,22 @@ def test_a_one_shot_accuracy_drawn_anew_comes_out_again():
     assert measure(PROFILE, drawn, 1000).same_as(Store().find(PROFILE, drawn)), drawn
 
 
-def test_results_want_every_measurement(tmp_path):
-    with pytest.raises(LookupError, match="make reproduce"):
-        acceleration.results(Store(tmp_path))
+def test_fine_tuned_cases_began_where_the_store_says_or_are_refused(tmp_path):
+    kept = tmp_path / "kept.json"
+    with pytest.raises(LookupError, match="reinstall"):
+        acceleration.results(path=kept)
+    for text in ("{", "[1]", '[{"model": "swin_lite_tiny"}]'):
+        kept.write_text(text)
+        with pytest.raises(ValueError, match="is damaged"):
+            acceleration.results(path=kept)
+    rows = json.loads(acceleration.KEPT.read_text())
+    rows[0]["one_shot_top1"] += 0.01
+    kept.write_text(json.dumps(rows))
+    with pytest.raises(ValueError, match="differ in one_shot_top1"):
+        acceleration.results(path=kept)
+    kept.write_text(json.dumps(rows[1:]))
+    with pytest.raises(LookupError, match="is not in"):
+        acceleration.results(path=kept)
 
 
 def test_dense_accuracies_are_those_of_the_cards():

@@ -1,6 +1,7 @@
 import copy
 import math
 import random
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import nn
+from torch.ao.quantization import quantize_dynamic
 from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
@@ -263,6 +265,11 @@ def outcome():
     return losses, _judge(model, data)[0].tolist()
 
 
+def set_onednn(on):
+    assert torch.backends.mkldnn.enabled is not on
+    torch.backends.mkldnn.enabled = on
+
+
 def settings():
     """What a process may have been set to: how, and how it is put back."""
     grad = torch.set_grad_enabled
@@ -275,6 +282,8 @@ def settings():
         "medium": (lambda: torch.set_float32_matmul_precision("medium"),
                    lambda: torch.set_float32_matmul_precision("highest")),
         "seed": (lambda: torch.manual_seed(9), lambda: None),
+        "no oneDNN": (lambda: set_onednn(False), lambda: set_onednn(True)),
+        "no denormals": (lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)),
     }  # fmt: skip
 
 
@@ -401,3 +410,105 @@ def test_doubtful_images_by_hand(seed):
         worst = sum(value >= row[own] - margin for value, _ in others)
         assert unsure == any(best < k <= worst for k in (1, 5))
         assert place == sum(value > row[own] or (value == row[own] and number < own) for value, number in others)
+
+
+class Merging(nn.Linear):
+    """Merged with an adapter in evaluation, as loralib's layers are: a step that float32 does not undo exactly."""
+
+    merged = False
+
+    def train(self, mode=True):
+        if mode == self.merged:
+            self.weight.data = self.weight.data + (-1 if mode else 1) * 0.1
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, images):
+        return super().forward(images) + (0 if self.merged else 0.1 * images.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_adapters_are_merged_in_evaluation_and_come_apart_after_it(training):
+    model = nn.Sequential(nn.Flatten(), Merging(12, 5))
+    weight, data = model[1].weight.clone(), [(torch.randn(3, 3, 2, 2), torch.tensor([0, 1, 2]))] * 2
+    model[1].training = training
+    expected = model(data[0][0]).argsort(1).argsort(1)[torch.arange(3), data[0][1]] >= 4
+    for _ in range(2):
+        assert verdicts(model, data)[0].tolist() == expected.tolist() * 2
+        assert torch.equal(model[1].weight, weight)
+        assert (model.training, model[1].training, model[1].merged) == (True, training, False)
+    model(data[0][0]).sum().backward()  # not weights that were made in inference mode
+    finetune(model, data, Recipe(lr=1e-2, precision=torch.float32))
+    assert (model[1].training, model[1].merged) == (training, not training)
+    model.eval()
+    trained = model[1].weight.clone()
+    finetune(model, data, Recipe(lr=1e-2, precision=torch.float32))
+    assert model[1].merged
+    assert not torch.equal(model[1].weight, trained)
+
+
+def own_precision(model):
+    """Ways in which a model cannot be computed in float64."""
+
+    class Casting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, images):
+            return self.model(images.float())
+
+    class Whole(Casting):
+        def __deepcopy__(self, memo):
+            raise TypeError("not to be copied")
+
+    return {"quantised": quantize_dynamic(model, {nn.Linear}), "casting": Casting(), "whole": Whole()}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*quantiz")
+@pytest.mark.parametrize("name", ["compiled", "quantised", "casting", "whole"])
+def test_a_model_that_cannot_be_computed_in_float64_is_judged_in_its_own_precision(name):
+    model = nn.Sequential(nn.Flatten(), nn.LayerNorm(12), nn.Linear(12, 6))
+    nn.init.zeros_(model[2].weight)
+    model[2].bias.data = torch.tensor([0, 1e-6, 2e-6, 0, 0, 0])
+    other = torch.compile(model, backend="eager") if name == "compiled" else own_precision(model)[name]
+    data = [(torch.randn(3, 3, 2, 2), torch.tensor([0, 1, 2]))] * 2
+    assert sp.evaluate(other, data) == sp.evaluate(model, data) == (pytest.approx(100 / 3), 100, 6)
+
+
+class Tables(nn.Module):
+    """Buffers of several types, one of them a running mean, and a frozen weight; a layer that nothing trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(12, 6), nn.BatchNorm1d(12)
+        self.frozen = nn.Parameter(torch.randn(12), requires_grad=False)
+        self.register_buffer("table", torch.randn(12))
+        self.register_buffer("fine", torch.randn(12, dtype=torch.float64))
+        self.register_buffer("steps", torch.tensor(0))
+        self.register_buffer("none", None)
+        self.again = nn.Module()
+        self.again.register_buffer("table", self.table)
+
+    def forward(self, images):
+        self.steps += 1
+        images = self.norm(images.flatten(1)) * self.table + self.again.table + self.fine.to(images) + self.frozen
+        return self.layer(images)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [None, 0, 1])
+def test_buffers_come_back_in_their_types_and_change_only_if_a_step_changed_them(precision, bad):
+    model, data = Tables(), [(torch.randn(4, 3, 2, 2), torch.tensor([0, 1, 2, 3])) for _ in range(2)]
+    before, buffers = copy.deepcopy(model.state_dict()), dict(model.named_buffers())
+    if bad is not None:
+        data[bad][0][0] = math.nan
+    with nullcontext() if bad is None else pytest.raises(FloatingPointError):
+        finetune(model, Drawn(data), Recipe(lr=1e-2, precision=precision))
+    after = model.state_dict()
+    assert {name: value.dtype for name, value in after.items()} == {name: v.dtype for name, v in before.items()}
+    assert all(buffers[name] is buffer for name, buffer in model.named_buffers())
+    assert model.again.table is model.table
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    stepped = {"layer.weight", "layer.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
+    assert changed == (set() if bad == 0 else {*stepped, "steps", "norm.num_batches_tracked"})
