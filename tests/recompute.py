@@ -15,12 +15,13 @@ from swinprune_lite.clock import runtimes, timing
 from swinprune_lite.measurements import frames
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import spread
+from swinprune_lite.models.lite import LIKE_THE_PAPERS
 from swinprune_lite.paper import bound, layerwise
 from swinprune_lite.paper.numbers import paper_claims, paper_table
 from swinprune_lite.studies import acceleration as accuracy
 from swinprune_lite.studies.profiles import PROFILES, evidence_for, get_profile
 
-T, S, B = MODELS = tuple(sp.LITE_MODELS)
+T, S, B = MODELS = LIKE_THE_PAPERS
 LOW, HIGH = (0.19, 0.28, 0.38, 0.5), (0.7, 0.8, 0.9, 0.95)
 MAGNITUDES = tuple(method for method in sp.METHODS if method != "random")
 

@@ -22,7 +22,8 @@ DIGESTS = {
     "test": "b2ff50e81efc70b3532aae739d091c30b3753cbeab25a1b8f7db8edcd575ed65",
     "train": "24d74f83c0e4a94128c7a62abb3c1c4dc09fcc94969baeba415a1f45d5107b7a",
 }
-SPLITS = ("test", "train", "smoke")
+SPLITS = ("test", "train", "smoke", "held-out", "calibration")
+HELD_OUT = 200  # training garments of each kind, the first that ship
 
 
 @dataclass
@@ -99,9 +100,11 @@ def lite_data(split: str, batch_size: int = 100, seed: int = 0) -> FashionPairs:
 
     Args:
         split: "test" (10,000 fixed pairs), "smoke" (the first 200 of them) or "train" (10,000
-            garments of the training set, paired, flipped and shifted afresh in each pass).
+            garments of the training set, paired, flipped and shifted afresh in each pass); 2,000 of these garments
+            are kept back to choose on, "held-out" (4,000 fixed pairs), the others are "calibration" (8,000, paired,
+            flipped and shifted as "train").
         batch_size: pairs a batch.
-        seed: seed of the drawing for "train".
+        seed: seed of the drawing for "train" and "calibration".
 
     Raises:
         ValueError: unknown split, or a file that is not the one shipped.
@@ -109,6 +112,29 @@ def lite_data(split: str, batch_size: int = 100, seed: int = 0) -> FashionPairs:
     """
     if split not in SPLITS:
         raise ValueError(f"Unknown split {split!r}; choose one of {', '.join(SPLITS)}.")
-    arrays = _arrays("train" if split == "train" else "test")
-    right = None if split == "train" else arrays["right"][: 200 if split == "smoke" else None]
-    return FashionPairs(arrays["garments"], arrays["labels"], right, batch_size, seed)
+    if split in ("test", "smoke"):
+        arrays = _arrays("test")
+        right = arrays["right"][: 200 if split == "smoke" else None]
+        return FashionPairs(arrays["garments"], arrays["labels"], right, batch_size, seed)
+    garments, labels = (_arrays("train")[name] for name in ("garments", "labels"))
+    if split == "train":
+        return FashionPairs(garments, labels, None, batch_size, seed)
+    kept_back = held_out(labels)
+    if split == "calibration":
+        return FashionPairs(garments[~kept_back], labels[~kept_back], None, batch_size, seed)
+    order = np.random.Generator(np.random.PCG64(20261126))
+    count = int(kept_back.sum())
+    right = [torch.from_numpy(order.permutation(count)) for _ in range(2)]  # each garment is left twice
+    twice = (torch.cat([each[kept_back]] * 2) for each in (garments, labels))
+    return FashionPairs(*twice, torch.cat(right), batch_size, seed)
+
+
+def held_out(labels: torch.Tensor) -> torch.Tensor:
+    """Which of the shipped training garments are kept back, to choose on: bool (N,) of labels (N,).
+
+    No calibration sees them, and the trainings of swin_lite_micro did not; those of the other lite models did.
+    """
+    kept_back = torch.zeros(len(labels), dtype=torch.bool)
+    for kind in range(len(GARMENTS)):
+        kept_back[(labels == kind).nonzero()[:HELD_OUT, 0]] = True
+    return kept_back

@@ -1,7 +1,7 @@
-"""The lite models: three small Swins that relate as Swin-T, S and B do, trained and shipped.
+"""The lite models: three small Swins that relate as Swin-T, S and B do, and one that its task fills, trained and shipped.
 
 They are timm's own SwinTransformer with four stages; small deepens stage 3 of tiny, base widens
-small. `data_scripts/train_lite.py` trains them; each checkpoint (float16 safetensors) has a JSON
+small, and micro has a quarter of tiny's width, so that it has no capacity to spare. `data_scripts/train_lite.py` trains them; each checkpoint (float16 safetensors) has a JSON
 card beside it with its recipe, versions, accuracies and digest.
 """
 
@@ -25,7 +25,11 @@ LITE_MODELS = {
     "swin_lite_tiny": {"embed_dim": 32, "depths": (2, 2, 6, 2)},
     "swin_lite_small": {"embed_dim": 32, "depths": (2, 2, 12, 2)},
     "swin_lite_base": {"embed_dim": 40, "depths": (2, 2, 12, 2)},
+    "swin_lite_micro": {"embed_dim": 8, "depths": (2, 2, 6, 2)},
 }
+LIKE_THE_PAPERS = ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
+"""Those that stand for Swin-T, S and B in the reproduction, in this order."""
+
 INPUT_SIZE = (32, 64)
 _CARD = ("model", "seed", "data", "recipe", "versions", "device", "sha256")
 
@@ -34,7 +38,7 @@ def create_lite(name: str) -> SwinTransformer:
     """An untrained lite Swin: grey images (B, 1, 32, 64) to logits (B, 100).
 
     Args:
-        name: "swin_lite_tiny", "swin_lite_small" or "swin_lite_base".
+        name: one of `LITE_MODELS`.
 
     Raises:
         ValueError: unknown name.
@@ -88,7 +92,7 @@ def load_lite(name: str, seed: int = 0) -> SwinTransformer:
     """A trained lite Swin in float32 and evaluation mode, digest-checked.
 
     Args:
-        name: "swin_lite_tiny", "swin_lite_small" or "swin_lite_base".
+        name: one of `LITE_MODELS`.
         seed: training seed; `lite_seeds(name)` lists those shipped.
 
     Raises:

@@ -11,7 +11,7 @@ from swinprune_lite.measurements.pretrained_source import Pretrained
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.sources import Shipped
 from swinprune_lite.measurements.store import Store
-from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.models.lite import LIKE_THE_PAPERS
 from swinprune_lite.models.pretrained import PAPER_MODELS, best_device
 from swinprune_lite.paper.numbers import counterpart, paper_table
 from swinprune_lite.training.recipe import PAPER_RECIPE
@@ -45,7 +45,7 @@ PROFILES = {
         live_draws=1,
     ),
     "lite": Profile(
-        "lite", tuple(LITE_MODELS), Shipped("test"), finetune_steps=25, live_images=1000, live_draws=1
+        "lite", LIKE_THE_PAPERS, Shipped("test"), finetune_steps=25, live_images=1000, live_draws=1
     ),
     "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short()),
     "imagenet": Profile(
