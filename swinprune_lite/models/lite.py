@@ -1,8 +1,8 @@
-"""The lite models: three small Swins that relate as Swin-T, S and B do, and one that its task fills, trained and shipped.
+"""The lite models, trained and shipped: three small Swins that relate as Swin-T, S and B do, and one that is full.
 
-They are timm's own SwinTransformer with four stages; small deepens stage 3 of tiny, base widens
-small, and micro has a quarter of tiny's width, so that it has no capacity to spare. `data_scripts/train_lite.py` trains them; each checkpoint (float16 safetensors) has a JSON
-card beside it with its recipe, versions, accuracies and digest.
+They are timm's own SwinTransformer with four stages. Small deepens stage 3 of tiny, base widens small; micro has a
+quarter of tiny's width, so that its task fills it. `data_scripts/train_lite.py` trains them; each checkpoint (float16
+safetensors) has a JSON card beside it with its recipe, versions, accuracies and digest.
 """
 
 import re
