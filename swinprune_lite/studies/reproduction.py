@@ -78,7 +78,8 @@ def live_one_shot(profile: Profile) -> list[Setting]:
 
 
 def live_finetuned(profile: Profile) -> list[Setting]:
-    """One fine-tuning of a lite model in every build: DIMAP at table 1's highest ratio, with the profile's seed."""
+    """One fine-tuning that a build computes: of the first model by DIMAP, drawn anew; of pretrained models none."""
     if not profile.live_draws:
         return []
-    return [replicate(profile, profile.models[0], profile.seed, "dimap", TABLE1_RATIOS[-1], profile.finetune_steps)]
+    first = replace(profile, models=profile.models[:1])
+    return drawn([each for each in finetuned(first, range(profile.replicates)) if each.method == "dimap"], 1)

@@ -143,26 +143,24 @@ def test_the_command_shares_the_batch_among_its_processes(tmp_path):
     assert len(pd.read_csv(tmp_path / "out/losses.csv")) == 2
 
 
-def test_the_command_refuses_another_run_s_folder_and_removes_what_a_kill_left(tmp_path):
-    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--epochs", 1, "--batch-size", 4,
-                 "--folder", tmp_path / "out")  # fmt: skip
-    make_hub(tmp_path / "hub", [VIT])
-    for name in ("data", "other"):
-        make_folder(tmp_path / name / "train", CLASSES, 1, (48, 40) if name == "data" else (64, 40))
-        make_folder(tmp_path / name / "val", CLASSES, 1)
-    environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
+def test_the_command_refuses_another_run_s_folder_and_removes_what_a_kill_left(
+    own_model, tmp_path, capsys, monkeypatch
+):
+    arguments = own_model("abc", "abc")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".state.pt.abc123").write_bytes(b"half")
-    code, _, error = finish(run(*arguments, "--data", tmp_path / "data", **environment))
-    assert code == 0, error
+    assert outside.run(capsys, monkeypatch, "finetune", *arguments).code == 0
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
-    code, _, error = finish(run(*arguments, "--data", tmp_path / "other", **environment))
-    assert (code, "Traceback" in error) == (1, False)
-    assert "belongs to another run: train " in error
-    (tmp_path / "out" / "state.pt").write_bytes(b"(abc\n")
-    code, _, error = finish(run(*arguments, "--data", tmp_path / "data", **environment))
-    assert (code, "Traceback" in error) == (1, False)
-    assert "is no checkpoint of a fine-tuning" in error
+    next((tmp_path / "data" / "train" / "a").iterdir()).unlink()
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments)
+    assert answer.code == 1
+    assert "belongs to another run: train " in answer.error
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--folder", tmp_path / "damaged")
+    assert answer.code == 0
+    (tmp_path / "damaged" / "state.pt").write_bytes(b"(abc\n")
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--folder", tmp_path / "damaged")
+    assert answer.code == 1
+    assert "is no checkpoint of a fine-tuning" in answer.error
 
 
 @pytest.fixture
