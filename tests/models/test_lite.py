@@ -53,6 +53,19 @@ def test_test_pairs_are_fixed_and_nobody_is_paired_with_itself():
     assert len(list(sp.lite_data("smoke"))) == 2
 
 
+def test_what_is_held_out_is_in_no_calibration():
+    held, calibration, train = (sp.lite_data(split) for split in ("held-out", "calibration", "train"))
+    assert (held.images, calibration.images, train.images) == (4000, 8000, 10_000)
+    seen = [{garment.numpy().tobytes() for garment in data.garments} for data in (held, calibration, train)]
+    assert not seen[0] & seen[1]
+    assert seen[0] | seen[1] == seen[2]
+    assert (held.labels.bincount() == 400).all()
+    one, other = (torch.cat([images for images, _ in sp.lite_data("held-out")]) for _ in "ab")
+    assert torch.equal(one, other)
+    classes = torch.cat([classes for _, classes in held])
+    assert len(classes.unique()) == 100
+
+
 def test_training_pairs_are_fresh_in_each_pass_and_follow_the_seed():
     def first(batches):
         return next(iter(batches))[0]
