@@ -9,6 +9,7 @@ from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.importance import importance
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.repairing.apply import repair
 from swinprune_lite.training.evaluate import Accuracy, evaluate
 
 __version__ = "0.1.0"
@@ -33,6 +34,7 @@ __all__ = [
     "modules",
     "prunable",
     "remove_masks",
+    "repair",
     "save_compact",
     "structured_masks",
 ]

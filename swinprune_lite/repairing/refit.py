@@ -1,0 +1,48 @@
+"""The weights that stay, refitted: least squares of what a layer gives, on the mask's support."""
+
+import torch
+
+STEPS = 100  # of conjugate gradients at most
+CLOSE = 1e-8  # of the residual's norm over that of the start
+
+
+def least_squares(weight: torch.Tensor, mask: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """The weights V, zero where the mask prunes, of the least E|W x - V x|^2 = tr (W - V) S (W - V)^T.
+
+    Each row's normal equations, S[kept, kept] v[kept] = (S w)[kept], solved for all rows at once by conjugate gradients
+    with the diagonal as preconditioner.
+
+    Args:
+        weight: W, float64 (rows, columns).
+        mask: bool (rows, columns), True = kept.
+        covariance: S, float64 (columns, columns), symmetric and positive definite.
+
+    Returns:
+        float64 (rows, columns).
+    """
+    found = weight * mask
+    diagonal = covariance.diagonal()
+    residual = ((weight - found) @ covariance) * mask
+    ready = residual / diagonal
+    direction, product = ready, (residual * ready).sum(1)
+    start = product.sum()
+    for _ in range(STEPS):
+        if not product.sum() > CLOSE**2 * start:
+            break
+        image = (direction @ covariance) * mask
+        length = _ratio(product, (direction * image).sum(1))
+        found = found + length[:, None] * direction
+        residual = residual - length[:, None] * image
+        ready = residual / diagonal
+        product, before = (residual * ready).sum(1), product
+        direction = ready + _ratio(product, before)[:, None] * direction
+    return found
+
+
+def variance(weight: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    """Of each row's output, w S w^T: float64 (rows,) of weight (rows, columns) and covariance (columns, columns)."""
+    return ((weight @ covariance) * weight).sum(1)
+
+
+def _ratio(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
+    return torch.where(below > 0, above / below.where(below > 0, 1), 0)
