@@ -63,8 +63,7 @@ def test_a_repaired_lite_model_is_nearer_to_the_dense_one(lite):
 
 
 def test_with_moments_each_output_keeps_its_mean(lite):
-    data = sp.lite_data("smoke", 50)
-    moments, masks = input_moments(lite, data), sp.make_masks(lite, 0.8)
+    moments, masks = input_moments(lite, [next(iter(sp.lite_data("smoke", 40)))]), sp.make_masks(lite, 0.8)
     model = copy.deepcopy(lite)
     sp.repair(model, masks, moments=moments)
     for name in masks:
