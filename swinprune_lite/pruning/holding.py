@@ -97,8 +97,7 @@ def whole_weights(model: nn.Module) -> dict[str, torch.Tensor | None]:
 def forget_whole_weights(model: nn.Module) -> None:
     """Drop what `whole_weights` gives: the weights that stay are no longer those that stood beside them."""
     for module in model.modules():
-        for mask in held.masks.values() if (held := _held(module)) else ():
-            mask.removed = None
+        _forget(module)
 
 
 def held_masks(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -176,6 +175,10 @@ def _hold(module: nn.Module, *_hook_arguments) -> None:
 
 def _hold_loaded(module: nn.Module, *_hook_arguments) -> None:
     _hold(module)
+    _forget(module)
+
+
+def _forget(module: nn.Module) -> None:
     for mask in held.masks.values() if (held := _held(module)) else ():
         mask.removed = None
 

@@ -90,6 +90,33 @@ def check_asked(ratio: float, method: str | Method) -> None:
     combination(method).parts()
 
 
+def _check_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
+    whole = all(isinstance(remove, Integral) and 0 <= remove <= size for remove, size in zip(removals, sizes))
+    if len(removals) != len(sizes) or not whole:
+        raise ValueError(
+            f"A budget must give a whole number from 0 to the group's size for each of the {len(sizes)} groups; "
+            f"got {list(removals)} for sizes {list(sizes)}."
+        )
+
+
+def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) -> dict[str, torch.Tensor]:
+    """A random number in [0, 1) for every weight."""
+    how = {"generator": torch.Generator("cpu").manual_seed(seed), "dtype": torch.float32, "device": "cpu"}
+    return {name: torch.rand(parameters[name].shape, **how) for name in names}
+
+
+def _values(
+    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
+) -> torch.Tensor:
+    if statistics is not None and name not in statistics:
+        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
+    values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
+    if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
+        got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"The criterion must give {name} numbers of its shape {tuple(weight.shape)}; it gave {got}.")
+    return values
+
+
 def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
     """Raise ValueError unless every mask is a bool tensor of the shape of the parameter it names."""
     if not isinstance(masks, Mapping):
@@ -225,33 +252,6 @@ def _is_fillable(parameter: torch.Tensor) -> bool:
     except RuntimeError:  # NotImplementedError is one
         return False
     return True
-
-
-def _check_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
-    whole = all(isinstance(remove, Integral) and 0 <= remove <= size for remove, size in zip(removals, sizes))
-    if len(removals) != len(sizes) or not whole:
-        raise ValueError(
-            f"A budget must give a whole number from 0 to the group's size for each of the {len(sizes)} groups; "
-            f"got {list(removals)} for sizes {list(sizes)}."
-        )
-
-
-def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) -> dict[str, torch.Tensor]:
-    """A random number in [0, 1) for every weight."""
-    how = {"generator": torch.Generator("cpu").manual_seed(seed), "dtype": torch.float32, "device": "cpu"}
-    return {name: torch.rand(parameters[name].shape, **how) for name in names}
-
-
-def _values(
-    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
-) -> torch.Tensor:
-    if statistics is not None and name not in statistics:
-        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
-    values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
-    if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
-        got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
-        raise ValueError(f"The criterion must give {name} numbers of its shape {tuple(weight.shape)}; it gave {got}.")
-    return values
 
 
 def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
