@@ -85,7 +85,7 @@ def noted(page: str, line: str) -> str:
     if NOTE in page:
         return page
     title, _, rest = page.partition("\n")
-    more = "What the profiles are says" if line == NO_PROFILE else "For the others see"
+    more = "What the profiles are is told by" if line == NO_PROFILE else "For the others see"
     return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more} {{doc}}`/real`.\n```\n{rest}"
 
 

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.training.batches import Batch, check_weights, pairs
-from swinprune_lite.training.surroundings import kept_modes, plain_arithmetic
+from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,7 @@ def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Input
     device, dtype = image_type(model)
     watch = _Inputs({id(model.get_parameter(name)): name for name in prunable(model)})
     images = 0
-    with kept_modes(model), plain_arithmetic(), torch.inference_mode():
-        model.eval()
+    with in_evaluation(model), plain_arithmetic(), torch.inference_mode():
         for batch, _ in pairs(batches):
             images += len(batch)
             with watch:
@@ -98,14 +97,17 @@ class _Inputs(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func is F.linear:
-            read, weight = (*args, kwargs.get("input"), kwargs.get("weight"))[:2] if len(args) > 1 else (
-                args[0] if args else kwargs["input"], kwargs["weight"]
-            )  # fmt: skip
+            read, weight = _operands(*args, **kwargs)
             if name := self.watched.get(id(weight)):
                 rows = read.detach().double().reshape(-1, read.shape[-1])
                 sums = rows.sum(0).cpu(), (rows.T @ rows).cpu(), len(rows)
                 self.found[name] = tuple(map(sum, zip(self.found.get(name, (0, 0, 0)), sums)))
         return func(*args, **kwargs)
+
+
+def _operands(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> tuple:
+    """What `F.linear` multiplies, however its arguments are given."""
+    return input, weight
 
 
 def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = None) -> dict[str, Gradients]:
@@ -135,8 +137,7 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
     try:
         for weight in weights:
             weight.requires_grad_(True)
-        with kept_modes(model), plain_arithmetic():
-            model.eval()
+        with in_evaluation(model), plain_arithmetic():
             for image, label in islice(single, images):
                 loss = F.cross_entropy(model(image.to(device, dtype)).float(), label.to(device))
                 found = torch.autograd.grad(loss, weights, allow_unused=True)

@@ -32,7 +32,7 @@ class Profile:
         live_images: how many are evaluated in every build, beside the stored results on all.
         live_draws: how many measurements of each method every build draws anew, computes and compares.
         finetunes_in_notebooks: whether a notebook may fine-tune; what takes days has a command of its own.
-        seed: of the short fine-tuning that is computed in every build.
+        seed: of random masks and of the drawing of images, where a command or a reader asks for a fine-tuning.
     """
 
     name: str

@@ -6,7 +6,6 @@ dropped with the model.
 """
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
@@ -18,7 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.hooks import RemovableHandle
 
 from swinprune_lite.anatomy.calls import innermost_call, is_functional_call, is_under_way
-from swinprune_lite.pruning.masks import as_fillable, check_holdable, check_masks
+from swinprune_lite.pruning.masks import HeldMask, check_holdable, check_masks
 
 
 def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
@@ -43,15 +42,18 @@ def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
     for name, mask in masks.items():
         check_holdable(model, name, mask)
     with torch.inference_mode(False):  # autograd saves no tensor that was made in inference mode
-        made = {parameters[name]: _Mask(~mask.to(parameters[name].device)) for name, mask in masks.items()}
+        made = {parameters[name]: HeldMask(~mask.to(parameters[name].device)) for name, mask in masks.items()}
     for name, parameter in model.named_parameters(remove_duplicate=False):  # a tied parameter has several names
         if parameter not in made:
             continue
         path = name.split(".")
         for depth in range(len(path)):
             held = _Held.of(model.get_submodule(".".join(path[:depth])))  # in the end that of the weight's own module
-        if held.masks.get(path[-1]) not in (None, made[parameter]):
-            held.masks[path[-1]].release(parameter)
+        if (earlier := held.masks.get(path[-1])) is not made[parameter]:
+            if made[parameter].removed is None:  # else it was under another name
+                made[parameter].remember(parameter, earlier)
+            if earlier is not None:
+                earlier.release(parameter)
         held.masks[path[-1]] = made[parameter]
         made[parameter].hold(parameter)
 
@@ -80,6 +82,24 @@ def remove_masks(model: nn.Module) -> None:
                     mask.release(parameter)
 
 
+def whole_weights(model: nn.Module) -> dict[str, torch.Tensor | None]:
+    """The masked weights as they were before the masks cut them: parameter name -> tensor of its shape; None where
+    that is not known any longer, since others were trained or loaded, or the model was pickled.
+    """
+    found = {}
+    for name, parameter in model.named_parameters():
+        path, _, leaf = name.rpartition(".")
+        if (held := _held(model.get_submodule(path))) and leaf in held.masks:
+            found[name] = held.masks[leaf].whole(parameter)
+    return found
+
+
+def forget_whole_weights(model: nn.Module) -> None:
+    """Drop what `whole_weights` gives: the weights that stay are no longer those that stood beside them."""
+    for module in model.modules():
+        _forget(module)
+
+
 def held_masks(model: nn.Module) -> dict[str, torch.Tensor]:
     """The masks that the model holds: parameter name -> bool tensor of the parameter's shape, True = kept."""
     found = {}
@@ -89,54 +109,6 @@ def held_masks(model: nn.Module) -> dict[str, torch.Tensor]:
         if held and leaf in held.masks:
             found[name] = ~held.masks[leaf].pruned
     return found
-
-
-class _Mask:
-    """One parameter's mask, and the hook that masks its gradient; by it an optimizer's parameter is known as held."""
-
-    __torch_unserializable__ = True  # as torch's unserializable_hook: _Held puts the hook on again
-
-    def __init__(self, pruned: torch.Tensor):
-        self.pruned = pruned
-
-    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
-        """The tensor with zeros where the mask prunes."""
-        if tensor.is_sparse:
-            return tensor * ~self._pruned_of(tensor)
-        filled = as_fillable(tensor).masked_fill(self._pruned_of(tensor), 0)
-        return filled if filled.dtype == tensor.dtype else filled.view(tensor.dtype)
-
-    def __deepcopy__(self, memo: dict) -> "_Mask":
-        return _Mask(self.pruned)  # which nothing changes in place
-
-    def hold(self, parameter: torch.Tensor) -> None:
-        if parameter.shape != self.pruned.shape:
-            raise ValueError(
-                f"A weight of shape {tuple(parameter.shape)} cannot be held by a mask of shape "
-                f"{tuple(self.pruned.shape)}; give one of the mask's shape, or call remove_masks first."
-            )
-        if not torch.compiler.is_dynamo_compiling():
-            hooks = parameter._backward_hooks or OrderedDict()
-            hooks[self] = self
-            parameter._backward_hooks = hooks  # what register_hook does, but for a frozen parameter too
-            if self.pruned.device != parameter.device and not parameter.is_meta:
-                with torch.inference_mode(False):
-                    self.pruned = self.pruned.to(parameter.device)
-        # .data: a graph recorded before this point must not see its weights as modified; zeros were zeros.
-        as_fillable(parameter.data).masked_fill_(self._pruned_of(parameter), 0)
-
-    def release(self, parameter: torch.Tensor) -> None:
-        (parameter._backward_hooks or {}).pop(self, None)
-        with torch.inference_mode(False):
-            self.pruned = torch.zeros_like(self.pruned)  # for modules that took the mask with the parameter
-
-    def _pruned_of(self, tensor: torch.Tensor) -> torch.Tensor:
-        pruned = self.pruned.to(tensor.device)
-        if not hasattr(tensor, "device_mesh"):
-            return pruned
-        from torch.distributed.tensor import DTensor, Replicate  # which not every build of torch has
-
-        return DTensor.from_local(pruned, tensor.device_mesh, [Replicate()] * tensor.device_mesh.ndim, run_check=False)
 
 
 def _held(module: nn.Module) -> "_Held | None":
@@ -159,7 +131,7 @@ class _Held:
     """
 
     parameters: dict[str, nn.Parameter]
-    masks: dict[str, _Mask] = field(default_factory=dict)
+    masks: dict[str, HeldMask] = field(default_factory=dict)
     handles: list[RemovableHandle] = field(default_factory=list)
     home: weakref.ref | None = None
     call: FrameType | None = None
@@ -184,7 +156,7 @@ class _Held:
                 module.register_forward_pre_hook(_before_forward),
                 module.register_forward_hook(_after_forward, always_call=True),
                 module.register_state_dict_pre_hook(_hold),
-                module.register_load_state_dict_post_hook(_hold),
+                module.register_load_state_dict_post_hook(_hold_loaded),
             ]
         return _held(module)
 
@@ -199,6 +171,16 @@ def _hold(module: nn.Module, *_hook_arguments) -> None:
     if held := _held(module):  # quantisation hands hooks on without it
         for leaf, mask in held.masks.items():
             mask.hold(_parameter(module, leaf))
+
+
+def _hold_loaded(module: nn.Module, *_hook_arguments) -> None:
+    _hold(module)
+    _forget(module)
+
+
+def _forget(module: nn.Module) -> None:
+    for mask in held.masks.values() if (held := _held(module)) else ():
+        mask.removed = None
 
 
 def _mask_below(module: nn.Module, *_hook_arguments) -> None:
@@ -292,7 +274,8 @@ def _zero_after_step(optimizer: torch.optim.Optimizer, *_hook_arguments) -> None
         for parameter in group["params"]:
             for mask in _masks_on(parameter):
                 mask.hold(parameter)
+                mask.removed = None
 
 
-def _masks_on(parameter: torch.Tensor | None) -> list[_Mask]:
-    return [hook for hook in (getattr(parameter, "_backward_hooks", None) or {}).values() if isinstance(hook, _Mask)]
+def _masks_on(parameter: torch.Tensor | None) -> list[HeldMask]:
+    return [hook for hook in (getattr(parameter, "_backward_hooks", None) or {}).values() if isinstance(hook, HeldMask)]

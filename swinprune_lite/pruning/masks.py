@@ -2,6 +2,7 @@
 
 import hashlib
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 
@@ -72,7 +73,7 @@ def make_masks(
     if sorted(name for group in competing for name in group) != sorted(names):
         raise ValueError("A grouping must have each prunable weight, see `prunable`, in exactly one of its lists.")
     removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
-    check_weight_counts(removals, [sum(parameters[name].numel() for name in group) for group in competing])
+    _check_counts(removals, [sum(parameters[name].numel() for name in group) for group in competing])
     if criterion.draws:
         statistics = _chance(parameters, names, seed)
     masks = {}
@@ -87,6 +88,33 @@ def check_asked(ratio: float, method: str | Method) -> None:
     if not isinstance(ratio, Real) or isinstance(ratio, bool) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of weights to remove; got {ratio!r}.")
     combination(method).parts()
+
+
+def _check_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
+    whole = all(isinstance(remove, Integral) and 0 <= remove <= size for remove, size in zip(removals, sizes))
+    if len(removals) != len(sizes) or not whole:
+        raise ValueError(
+            f"A budget must give a whole number from 0 to the group's size for each of the {len(sizes)} groups; "
+            f"got {list(removals)} for sizes {list(sizes)}."
+        )
+
+
+def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) -> dict[str, torch.Tensor]:
+    """A random number in [0, 1) for every weight."""
+    how = {"generator": torch.Generator("cpu").manual_seed(seed), "dtype": torch.float32, "device": "cpu"}
+    return {name: torch.rand(parameters[name].shape, **how) for name in names}
+
+
+def _values(
+    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
+) -> torch.Tensor:
+    if statistics is not None and name not in statistics:
+        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
+    values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
+    if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
+        got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
+        raise ValueError(f"The criterion must give {name} numbers of its shape {tuple(weight.shape)}; it gave {got}.")
+    return values
 
 
 def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
@@ -137,6 +165,79 @@ def check_holdable(model: nn.Module, name: str, mask: torch.Tensor) -> None:
         )
 
 
+class HeldMask:
+    """One parameter's mask, and the hook that masks its gradient; by it an optimizer's parameter is known as held.
+
+    Attributes:
+        pruned: bool tensor of the parameter's shape.
+        removed: the weights that were cut, (pruned weights,), for `repair`, until others are trained or loaded.
+    """
+
+    __torch_unserializable__ = True  # as torch's unserializable_hook: _Held puts the hook on again
+
+    def __init__(self, pruned: torch.Tensor, removed: torch.Tensor | None = None):
+        self.pruned, self.removed = pruned, removed
+
+    def __getstate__(self) -> dict:
+        return {"pruned": self.pruned, "removed": None}  # a pickle does not carry what was cut
+
+    def remember(self, parameter: torch.Tensor, earlier: "HeldMask | None") -> None:
+        """Keep what is about to be cut of a parameter, and what an `earlier` mask has cut of it."""
+        if not hasattr(parameter, "device_mesh"):
+            whole = earlier and earlier.whole(parameter)
+            self.removed = as_fillable(parameter.detach() if whole is None else whole)[self.pruned]
+
+    def whole(self, parameter: torch.Tensor) -> torch.Tensor | None:
+        """The parameter as it was before it was cut; None where that is not known any longer."""
+        if self.removed is None:
+            return None
+        left = as_fillable(parameter.detach())
+        removed = self.removed.to(left.device, left.dtype)
+        return left.masked_scatter(self._pruned_of(parameter), removed).view(parameter.dtype)
+
+    def __call__(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor with zeros where the mask prunes."""
+        if tensor.is_sparse:
+            return tensor * ~self._pruned_of(tensor)
+        filled = as_fillable(tensor).masked_fill(self._pruned_of(tensor), 0)
+        return filled if filled.dtype == tensor.dtype else filled.view(tensor.dtype)
+
+    def __deepcopy__(self, memo: dict) -> "HeldMask":
+        return HeldMask(self.pruned, self.removed)  # which nothing changes in place
+
+    def hold(self, parameter: torch.Tensor) -> None:
+        """Be the parameter's hook, and zero what is pruned of it."""
+        if parameter.shape != self.pruned.shape:
+            raise ValueError(
+                f"A weight of shape {tuple(parameter.shape)} cannot be held by a mask of shape "
+                f"{tuple(self.pruned.shape)}; give one of the mask's shape, or call remove_masks first."
+            )
+        if not torch.compiler.is_dynamo_compiling():
+            hooks = parameter._backward_hooks or OrderedDict()
+            hooks[self] = self
+            parameter._backward_hooks = hooks  # what register_hook does, but for a frozen parameter too
+            if self.pruned.device != parameter.device and not parameter.is_meta:
+                with torch.inference_mode(False):
+                    self.pruned = self.pruned.to(parameter.device)
+        # .data: a graph recorded before this point must not see its weights as modified; zeros were zeros.
+        as_fillable(parameter.data).masked_fill_(self._pruned_of(parameter), 0)
+
+    def release(self, parameter: torch.Tensor) -> None:
+        """Be its hook no longer."""
+        (parameter._backward_hooks or {}).pop(self, None)
+        with torch.inference_mode(False):
+            self.pruned = torch.zeros_like(self.pruned)  # for modules that took the mask with the parameter
+            self.removed = None
+
+    def _pruned_of(self, tensor: torch.Tensor) -> torch.Tensor:
+        pruned = self.pruned.to(tensor.device)
+        if not hasattr(tensor, "device_mesh"):
+            return pruned
+        from torch.distributed.tensor import DTensor, Replicate  # which not every build of torch has
+
+        return DTensor.from_local(pruned, tensor.device_mesh, [Replicate()] * tensor.device_mesh.ndim, run_check=False)
+
+
 def as_fillable(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor; if of float8, for which torch has no masked_fill, the same memory as uint8: its zero is theirs."""
     return tensor.view(torch.uint8) if tensor.dtype in _FLOAT8 else tensor
@@ -151,38 +252,6 @@ def _is_fillable(parameter: torch.Tensor) -> bool:
     except RuntimeError:  # NotImplementedError is one
         return False
     return True
-
-
-def check_weight_counts(removals: Sequence[int], sizes: Sequence[int]) -> None:
-    """Raise ValueError unless a budget says for each group how many of its weights go."""
-    if len(removals) != len(sizes) or not all(
-        isinstance(remove, Integral) and 0 <= remove <= size for remove, size in zip(removals, sizes)
-    ):
-        raise ValueError(
-            f"A budget must give a whole number from 0 to the group's size for each of the {len(sizes)} groups; "
-            f"got {list(removals)} for sizes {list(sizes)}."
-        )
-
-
-def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) -> dict[str, torch.Tensor]:
-    """A random number in [0, 1) for every weight."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return {
-        name: torch.rand(parameters[name].shape, generator=generator, dtype=torch.float32, device="cpu")
-        for name in names
-    }
-
-
-def _values(
-    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
-) -> torch.Tensor:
-    if statistics is not None and name not in statistics:
-        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
-    values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
-    if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
-        got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__
-        raise ValueError(f"The criterion must give {name} numbers of its shape {tuple(weight.shape)}; it gave {got}.")
-    return values
 
 
 def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:

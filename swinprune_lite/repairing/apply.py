@@ -7,7 +7,7 @@ from torch import nn
 
 from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
 from swinprune_lite.calibration.statistics import InputMoments
-from swinprune_lite.pruning.holding import apply_masks
+from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, whole_weights
 from swinprune_lite.pruning.importance import check_weight
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.repairing.rules import RULES, Layer, Rule
@@ -19,22 +19,23 @@ def repair(
     rule: str | Rule = "refit",
     moments: Mapping[str, InputMoments] | None = None,
 ) -> None:
-    """Apply masks to a model that is still whole, and give the weights that stay what cutting took from their layers.
+    """Give the weights that stay what cutting took from their layers; the masks are held, applied already or not.
 
-    It takes the place of `apply_masks`: the masks are held afterwards in the same way. Nothing undoes it, since the
-    weights that stay are changed too; keep a copy of the dense model if you want it back. Without `moments` no image
-    is used. With them the biases are changed as well, so that each output keeps its mean.
+    Nothing undoes it, since the weights that stay are changed too; keep a copy of the dense model if you want it
+    back. It comes before training, not after: what was cut is known only until then. Without `moments` no image is
+    used. With them the biases are changed as well, so that each output keeps its mean.
 
     Args:
-        model: the network that the masks were made for, not yet masked: what cutting takes must still be there.
+        model: the network that the masks were made for, whole, or cut by `apply_masks` and not trained, loaded into,
+            unpickled or repaired since.
         masks: parameter name -> bool tensor of the parameter's shape, True = kept.
         rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
         moments: of what each masked layer reads, from `input_moments`; None: each layer's own Gram matrix stands in
             the place of its inputs' covariance.
 
     Raises:
-        ValueError: an unknown rule, masks that do not fit, weights that are masked already, that hold NaN or infinity
-            or would after the repair, or moments that are missing; the model is as it was.
+        ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold
+            NaN or infinity or would after the repair, or moments that are missing; the model is as it was.
     """
     if not callable(rule) and rule not in RULES:
         raise ValueError(f"Unknown rule {rule!r}; choose one of {', '.join(RULES)}, or give a function.")
@@ -42,37 +43,38 @@ def repair(
     check_masks(model, masks)
     cutting = {name: mask for name, mask in masks.items() if not mask.all()}
     parameters = {name: model.get_parameter(name) for name in cutting}
-    for name, parameter in parameters.items():
-        check_weight(name, parameter)
-    if cutting and not any(parameters[name][~mask].any() for name, mask in _on_devices(cutting, parameters)):
+    whole = {name: tensor for name, tensor in whole_weights(model).items() if tensor is not None}
+    weights = {name: _matrix(whole.get(name, parameter)) for name, parameter in parameters.items()}
+    for name, weight in weights.items():
+        check_weight(name, weight)
+    if cutting and not any(weights[name][~mask.cpu().flatten(1)].any() for name, mask in cutting.items()):
         raise ValueError(
-            "The weights that the masks prune are zero already, so it cannot be told what cutting took; call repair "
-            "on the whole model, in place of apply_masks."
+            "The weights that the masks prune are zero, and it is not known what they were: they were trained, loaded, "
+            "unpickled or repaired since. Call repair on the whole model, or right after apply_masks."
         )
     if moments is not None and (missing := [name for name in cutting if name not in moments]):
         raise ValueError(f"The moments have nothing for {missing[0]}; gather them on the whole model.")
     heads = _heads(model)
     repaired = {}
-    for name, parameter in parameters.items():
-        layer = _layer(name, parameter, cutting[name], heads.get(name, 1), moments)
-        repaired[name] = _in_place_of(name, parameter, layer, rule(layer))
-    biases = _biases(model, parameters, repaired, moments) if moments is not None else {}
+    for name, weight in weights.items():
+        layer = _layer(name, weight, cutting[name], heads.get(name, 1), moments)
+        repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
+    biases = _biases(model, weights, repaired, moments) if moments is not None else {}
     apply_masks(model, masks)
+    forget_whole_weights(model)
     with torch.no_grad():
         for name, values in (repaired | biases).items():
             model.get_parameter(name).copy_(values)
 
 
-def _on_devices(masks: Mapping[str, torch.Tensor], parameters: Mapping[str, torch.Tensor]):
-    return ((name, mask.to(parameters[name].device)) for name, mask in masks.items())
+def _matrix(weight: torch.Tensor) -> torch.Tensor:
+    return weight.detach().cpu().double().flatten(1)
 
 
 def _layer(
-    name: str, parameter: nn.Parameter, mask: torch.Tensor, heads: int, moments: Mapping[str, InputMoments] | None
+    name: str, weight: torch.Tensor, mask: torch.Tensor, heads: int, moments: Mapping[str, InputMoments] | None
 ) -> Layer:
-    kind = kind_of(name.rpartition(".")[0])
-    weight = parameter.detach().cpu().double().flatten(1)
-    groups = {QKV: (3 * heads, 1), PRJ: (1, heads)}.get(kind, (1, 1))
+    groups = {QKV: (3 * heads, 1), PRJ: (1, heads)}.get(kind_of(name.rpartition(".")[0]), (1, 1))
     return Layer(weight, mask.cpu().flatten(1), moments and moments[name], *groups)
 
 
@@ -97,15 +99,15 @@ def _in_place_of(name: str, parameter: nn.Parameter, layer: Layer, found: torch.
 
 def _biases(
     model: nn.Module,
-    parameters: Mapping[str, nn.Parameter],
+    weights: Mapping[str, torch.Tensor],
     repaired: Mapping[str, torch.Tensor],
     moments: Mapping[str, InputMoments],
 ) -> dict[str, torch.Tensor]:
     """The biases with which each output keeps its mean: b + (W - V) E[x]. A layer without one keeps none."""
     found = {}
-    for name, parameter in parameters.items():
+    for name, weight in weights.items():
         bias = model.get_submodule(name.rpartition(".")[0])._parameters.get("bias")
         if bias is not None:
-            lost = parameter.detach().cpu().double().flatten(1) - repaired[name].double().flatten(1)
+            lost = weight - _matrix(repaired[name])
             found[f"{name.rpartition('.')[0]}.bias"] = bias.detach().cpu().double() + lost @ moments[name].mean
     return found

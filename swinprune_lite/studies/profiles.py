@@ -70,7 +70,7 @@ def get_profile(
         name: one of `PROFILES`.
         models: lite models, or names of pretrained timm models with their tags; the folder profile needs some. Also
             as text, see `as_list`.
-        seed: of the short fine-tuning, a whole number.
+        seed: of a fine-tuning by the command, a whole number.
         data: folder of images; not for smoke and lite, whose images ship.
         batch_size: images at a time, where memory is short; with it changes the fine-tuning, and in the
             imagenet profile its learning rate, as Swin's code has it.

@@ -400,3 +400,18 @@ def test_tensors_aside_that_are_written_into_or_sent_to_the_images_device():
             return doubled @ self.list[0].to(images.device, copy=True)
 
     assert saved(Sent(), 0) == (60, 5)
+
+
+def test_positions_of_a_weight_whose_elements_differ_are_their_mean():
+    class Corner(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(4, 4))
+
+        def forward(self, x):
+            x = x.flatten(1)[:, :4]
+            return x @ self.w.T + (x[:, :2] @ self.w[:2, :2].T).sum(1, keepdim=True)
+
+    macs, positions = macs_and_positions(Corner(), (1, 2, 2))
+    assert macs == 16 + 4
+    assert positions == {"w": 20 / 16}

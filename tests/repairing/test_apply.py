@@ -1,6 +1,7 @@
 """`sp.repair`: masks held and weights that give back what cutting took, on whole models."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -62,8 +63,7 @@ def test_a_repaired_lite_model_is_nearer_to_the_dense_one(lite):
 
 
 def test_with_moments_each_output_keeps_its_mean(lite):
-    data = sp.lite_data("smoke", 50)
-    moments, masks = input_moments(lite, data), sp.make_masks(lite, 0.8)
+    moments, masks = input_moments(lite, [next(iter(sp.lite_data("smoke", 40)))]), sp.make_masks(lite, 0.8)
     model = copy.deepcopy(lite)
     sp.repair(model, masks, moments=moments)
     for name in masks:
@@ -137,7 +137,47 @@ def test_what_does_not_fit_is_refused_and_the_model_left(swin):
     with pytest.raises(ValueError, match="no parameter 'magic'"):
         sp.repair(swin, {"magic": masks[QKV]})
     assert all(torch.equal(before[name], value) for name, value in swin.state_dict().items())
-    sp.apply_masks(swin, masks)
-    with pytest.raises(ValueError, match="zero already.* in place of apply_masks"):
-        sp.repair(swin, masks)
     sp.repair(swin, {name: torch.ones_like(mask) for name, mask in masks.items()})  # takes nothing
+
+
+def test_before_or_after_apply_masks_is_the_same(swin):
+    masks, other = sp.make_masks(swin, 0.3), sp.make_masks(swin, 0.6)
+    first, then, late, copied = (copy.deepcopy(swin) for _ in range(4))
+    sp.repair(first, other)
+    for model in (then, late, copied):
+        sp.apply_masks(model, masks)
+        sp.apply_masks(model, other)  # more goes; what went before is remembered too
+    sp.repair(then, other)
+    copied = copy.deepcopy(copied)
+    sp.repair(copied, other)
+    late.double()
+    sp.repair(late.float(), other)
+    for model in (then, late, copied):
+        torch.testing.assert_close(model.state_dict(), first.state_dict())
+
+
+def step(model):
+    model(torch.randn(1, 3, 224, 224)).sum().backward()
+    torch.optim.SGD(model.parameters(), 1e-3).step()
+    return model
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        step,
+        lambda model: pickle.loads(pickle.dumps(model)),
+        lambda model: model.load_state_dict(model.state_dict()) and model,
+        lambda model: sp.repair(model, sp.make_masks(model, 0.5)) or model,
+    ],
+    ids=["trained", "unpickled", "loaded", "repaired"],
+)
+def test_what_was_cut_is_known_until_the_rest_changes(swin, later):
+    masks = sp.make_masks(swin, 0.5)
+    sp.apply_masks(swin, masks)
+    before = copy.deepcopy(swin)
+    swin = later(swin)
+    with pytest.raises(ValueError, match="it is not known what they were.*right after apply_masks"):
+        sp.repair(swin, masks)
+    sp.repair(before, masks)
+    sp.repair(swin, sp.make_masks(swin, 0.7))  # what this takes is there

@@ -29,7 +29,7 @@ def measured(columns, seed):
     return InputMoments(reads.mean(0), reads.T @ reads / len(reads), len(reads))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(WEIGHTS, st.integers(0, 1000))
 def test_least_squares_solves_each_rows_normal_equations(weight, seed):
     one = layer(weight, seed)
@@ -41,7 +41,7 @@ def test_least_squares_solves_each_rows_normal_equations(weight, seed):
         assert not values[~kept].any()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(WEIGHTS, st.integers(0, 1000), st.sampled_from([*RULES]))
 def test_a_rule_keeps_zeros_and_whole_layers_and_gives_numbers(weight, seed, name):
     for share in (0.0, 0.4, 1.0):

@@ -8,6 +8,7 @@ import swinprune_lite as sp
 from statements.statement import RATIOS, about, count
 from swinprune_lite.paper import counts
 from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.pruning.budgets import LAST_LAYER_KEEPS
 from swinprune_lite.studies import estimate
 
 FIGURE1 = "figure1_components"
@@ -118,7 +119,8 @@ FIGURE3_STATEMENTS = [
         lambda: [*mlp_shares(), late_share()],
     ),
     figure3("the {} lines do not add up", count(4)),
-    figure3("is {} independent choices", lambda: [len(sp.METHODS["dimap"])]),
+    figure3("the last keeps at least {} % of its weights", lambda: [100 * LAST_LAYER_KEEPS]),
+    figure3("is {} choices", lambda: [len(sp.METHODS["dimap"])]),
     figure3("the upper {} of a float's bits", count(0.5)),
     figure3("the nominal {}, {} or {} % of its weights", lambda: RATIOS),
     figure3(

@@ -63,7 +63,7 @@ EVERY = (*LOW, *HIGH)
 TABLE3_STATEMENTS = [
     table3("uniform pruning against DIMAP, and {} other ways", lambda: [len(sp.METHODS) - 2]),
     table3(
-        "no difference between the two is larger than {} points, and none lies outside its interval. Beyond, "
+        "no mean difference between the two is larger than {} points, and none lies outside its interval. Beyond, "
         "which of the two is ahead changes from one training to the next, on small at every ratio and on tiny"
         " at 70, 90 and 95 %. On base, of which there is one training, DIMAP is behind by {} to {} points "
         "from 70 % on, outside the interval over images. The paper's lead of {} to {} points at 50 % does not"

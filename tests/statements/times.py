@@ -69,6 +69,7 @@ BEYOND_STATEMENTS = [
     beyond("passes through a product of {} matrices", count(2)),
     beyond("of stage 1 of Swin-T takes {} MACs, one of stage 4 takes {}", lambda: [hidden_unit(1), hidden_unit(4)]),
     beyond("Hidden units and heads are the {} modules here", count(2)),
+    beyond("{} of every {} neighbouring weights", count(2, 4)),
     beyond("heads lose {} times the share that hidden units lose", count(HEADS_SHARE)),
     beyond(
         "fine-tuned for {} passes over the {} shipped training pairs",
