@@ -1,7 +1,6 @@
 """Statistics of layers over a few images, gathered once: what each prunable weight reads, and its gradients."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -13,46 +12,7 @@ from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.training.batches import Batch, check_weights, pairs
 from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
-
-
-@dataclass(frozen=True)
-class InputMoments:
-    """First and second moments of a layer's inputs x (columns,), over all positions of all images.
-
-    Attributes:
-        mean: E[x], float64 (columns,).
-        second: E[x x^T], float64 (columns, columns).
-        positions: tokens or pixels that they were taken over.
-    """
-
-    mean: torch.Tensor
-    second: torch.Tensor
-    positions: int
-
-    @property
-    def norms(self) -> torch.Tensor:
-        """Root mean square of each input, float64 (columns,): Wanda's norm, divided by the root of the positions."""
-        return self.second.diagonal().clamp_min(0).sqrt()
-
-    @property
-    def covariance(self) -> torch.Tensor:
-        """E[(x - mean)(x - mean)^T], float64 (columns, columns)."""
-        return self.second - torch.outer(self.mean, self.mean)
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """Gradients of the loss with respect to one weight, image by image.
-
-    Attributes:
-        mean: over the images, float64 of the weight's shape.
-        square: mean of the squares, float64 of the weight's shape: the diagonal of the empirical Fisher matrix.
-        images: that they were taken over.
-    """
-
-    mean: torch.Tensor
-    square: torch.Tensor
-    images: int
+from swinprune_lite.types import Gradients, InputMoments
 
 
 def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, InputMoments]:

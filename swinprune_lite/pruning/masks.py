@@ -17,7 +17,7 @@ from swinprune_lite.pruning.criteria import Criterion
 from swinprune_lite.pruning.importance import check_type
 from swinprune_lite.pruning.methods import Method, combination
 from swinprune_lite.pruning.selection import select
-from swinprune_lite.types import Budget, Grouping, Masks, Values
+from swinprune_lite.types import Budget, Grouping, Masks, Statistic, Values
 
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)
 
@@ -31,7 +31,7 @@ def make_masks(
     criterion: str | Criterion | Values | None = None,
     grouping: str | Grouping | None = None,
     budget: str | Budget | None = None,
-    statistics: Mapping[str, torch.Tensor] | None = None,
+    statistics: Mapping[str, Statistic] | None = None,
 ) -> Masks:
     """Masks of all prunable weights; the model is left as it is, and none of the named methods uses an image.
 
@@ -48,7 +48,8 @@ def make_masks(
             its layer that gives a score for every weight.
         grouping: in place of the method's, of `GROUPINGS`; or your own.
         budget: in place of the method's, of `BUDGETS`; or your own.
-        statistics: for criteria that want one: parameter name -> what was measured of its layer.
+        statistics: for criteria that want them, from `input_moments` or `gradients`; for your own, whatever was
+            measured of each layer: parameter name -> statistic.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
@@ -60,8 +61,8 @@ def make_masks(
     Raises:
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with
             nothing prunable, weights that are not floating numbers, are sparse, or hold NaN or infinity, a grouping
-            that is no partition of the prunable weights, a budget beyond its group, or scores that are no finite
-            numbers, one for each weight.
+            that is no partition of the prunable weights, a budget beyond its group, statistics that the criterion
+            does not want or that do not fit, or scores that are no finite numbers, one for each weight.
     """
     check_asked(ratio, method)
     criterion, grouping, budget = combination(method, criterion, grouping, budget).parts()
@@ -76,6 +77,7 @@ def make_masks(
     _check_counts(removals, [sum(parameters[name].numel() for name in group) for group in competing])
     if criterion.draws:
         statistics = _chance(parameters, names, seed)
+    criterion.check({name: parameters[name] for name in names}, statistics)
     masks = {}
     for group, remove in zip(competing, removals):
         values = {name: _values(name, parameters[name], criterion, statistics) for name in group}
@@ -106,10 +108,8 @@ def _chance(parameters: dict[str, nn.Parameter], names: list[str], seed: int) ->
 
 
 def _values(
-    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, torch.Tensor] | None
+    name: str, weight: torch.Tensor, criterion: Criterion, statistics: Mapping[str, Statistic] | None
 ) -> torch.Tensor:
-    if statistics is not None and name not in statistics:
-        raise ValueError(f"The statistics have nothing for {name}; gather them for every prunable weight.")
     values = criterion.values(weight.detach(), None if statistics is None else statistics[name])
     if not isinstance(values, torch.Tensor) or values.shape != weight.shape:
         got = tuple(values.shape) if isinstance(values, torch.Tensor) else type(values).__name__

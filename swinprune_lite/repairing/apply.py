@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
-from swinprune_lite.calibration.statistics import InputMoments
 from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, whole_weights
 from swinprune_lite.pruning.importance import check_weight
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.repairing.rules import RULES, Layer, Rule
+from swinprune_lite.types import InputMoments
 
 
 def repair(
@@ -60,11 +60,20 @@ def repair(
         layer = _layer(name, weight, cutting[name], heads.get(name, 1), moments)
         repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
     biases = _biases(model, weights, repaired, moments) if moments is not None else {}
+    hold_with(model, masks, repaired | biases)
+
+
+def hold_with(model: nn.Module, masks: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> None:
+    """Hold masks on a model whose parameters take other values: parameter name -> tensor of its shape.
+
+    Raises:
+        ValueError: masks that do not fit or cannot be held; the model is as it was.
+    """
     apply_masks(model, masks)
     forget_whole_weights(model)
     with torch.no_grad():
-        for name, values in (repaired | biases).items():
-            model.get_parameter(name).copy_(values)
+        for name, tensor in values.items():
+            model.get_parameter(name).copy_(tensor)
 
 
 def _matrix(weight: torch.Tensor) -> torch.Tensor:

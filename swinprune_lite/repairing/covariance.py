@@ -21,8 +21,3 @@ def own_gram(weight: torch.Tensor) -> torch.Tensor:
         float64 (columns, columns).
     """
     return weight.T @ weight
-
-
-def damped(covariance: torch.Tensor, damping: float = DAMPING) -> torch.Tensor:
-    """The covariance (columns, columns) with `damping` times its mean variance added to each variance."""
-    return covariance + damping * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=covariance.dtype)

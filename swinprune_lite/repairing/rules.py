@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import torch
 
-from swinprune_lite.calibration.statistics import InputMoments
-from swinprune_lite.repairing.covariance import damped, own_gram
+from swinprune_lite.pruning.criteria import damped
+from swinprune_lite.repairing.covariance import DAMPING, own_gram
 from swinprune_lite.repairing.refit import least_squares, variance
+from swinprune_lite.types import InputMoments
 
 
 class Layer(NamedTuple):
@@ -44,7 +45,7 @@ class Layer(NamedTuple):
     @property
     def covariance(self) -> torch.Tensor:
         """Of the inputs, float64 (columns, columns): measured, or told by the weights; see `covariance`."""
-        return damped(self.moments.covariance if self.moments else own_gram(self.weight))
+        return damped(self.moments.covariance if self.moments else own_gram(self.weight), DAMPING)
 
 
 Rule = Callable[[Layer], torch.Tensor]

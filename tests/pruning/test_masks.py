@@ -261,7 +261,7 @@ LAST = "layers.3.blocks.0.mlp.fc2.weight"
     ("given", "said"),
     [
         ({"method": 3}, "Unknown method 3; choose one of dimap, .* or give a Method"),
-        ({"criterion": "fisher"}, "Unknown criterion 'fisher'; choose one of relative_energy, magnitude, random, or"),
+        ({"criterion": "magic"}, "Unknown criterion 'magic'; choose one of relative_energy, magnitude, random, .* or"),
         ({"grouping": "by_stage"}, "Unknown grouping 'by_stage'; choose one of by_module, whole_model, by_layer, or"),
         ({"budget": 0.5}, "Unknown budget 0.5; choose one of same_share, erdos_renyi_kernel, uniform_plus, or"),
         ({"budget": "erdos_renyi_kernel"}, "single layers; give the grouping 'by_layer'"),

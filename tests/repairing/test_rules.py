@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swinprune_lite.calibration.statistics import InputMoments
-from swinprune_lite.repairing.covariance import damped, own_gram
+from swinprune_lite.pruning.criteria import damped
+from swinprune_lite.repairing.covariance import DAMPING, own_gram
 from swinprune_lite.repairing.refit import least_squares, variance
 from swinprune_lite.repairing.rules import RULES, Layer, norms
+from swinprune_lite.types import InputMoments
 
 WEIGHTS = hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 9)), elements=st.floats(-3, 3, width=16))
 
@@ -33,7 +34,7 @@ def measured(columns, seed):
 @given(WEIGHTS, st.integers(0, 1000))
 def test_least_squares_solves_each_rows_normal_equations(weight, seed):
     one = layer(weight, seed)
-    covariance = damped(measured(weight.shape[1], seed).covariance)
+    covariance = damped(measured(weight.shape[1], seed).covariance, DAMPING)
     found = least_squares(one.weight, one.mask, covariance)
     for row, kept, values in zip(one.weight, one.mask, found):
         expected = torch.linalg.solve(covariance[kept][:, kept], (covariance @ row)[kept])
