@@ -11,6 +11,7 @@ from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.repairing.apply import repair
 from swinprune_lite.training.evaluate import Accuracy, evaluate
+from swinprune_lite.training.schedules import schedule
 
 __version__ = "0.1.0"
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "remove_masks",
     "repair",
     "save_compact",
+    "schedule",
     "structured_masks",
 ]

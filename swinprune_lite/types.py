@@ -70,5 +70,5 @@ Values = Callable[[torch.Tensor, Statistic | None], torch.Tensor]
 Grouping = Callable[[nn.Module], list[list[str]]]
 """From a model to its prunable weights' names, each in exactly one list: those of a list compete."""
 
-Budget = Callable[[Sequence[Sequence[torch.Size]], float], list[int]]
-"""From the shapes of each group's weights and the ratio to the number of weights that each group loses."""
+Budget = Callable[[nn.Module, Sequence[Sequence[str]], float], list[int]]
+"""From a model, the names of each group's weights and the ratio to the number of weights that each group loses."""

@@ -9,10 +9,9 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.anatomy.modules import prunable, tell_of_unpruned
 from swinprune_lite.pruning.groupings import by_module
 from swinprune_lite.pruning.importance import check_type, check_weight, relative_energy, scaled
-from swinprune_lite.pruning.masks import tell_of_unpruned
 from swinprune_lite.pruning.selection import select
 from swinprune_lite.types import Masks
 

@@ -64,6 +64,16 @@ def count_products(model: nn.Module, shape: tuple[int, int, int]) -> Products:
     return counter.found
 
 
+def check_counted(model: nn.Module, found: Products, names: Iterable[str]) -> None:
+    """Raise ValueError if one of these parameters of the model is a matrix that no product of it uses."""
+    unused = [name for name in names if name not in found.weights]
+    if unused := [name for name in unused if model.get_parameter(name).ndim > 1]:  # a vector is a bias or a norm's
+        raise ValueError(
+            f"{', '.join(unused)}: no matrix product or convolution of {type(model).__name__} uses this, so what its "
+            "removal saves cannot be counted; leave it out of the masks, or whole."
+        )
+
+
 class _Evaluated(nn.Module):
     """The model, put into evaluation mode on shapes too: that may change weights, as where adapters are merged."""
 

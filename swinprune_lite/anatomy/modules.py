@@ -5,6 +5,7 @@ patch embedding, patch merging and the head are AUX-M and kept whole.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -75,8 +76,8 @@ def prunable(model: nn.Module) -> list[str]:
 
 
 def place(name: str) -> tuple[int, int] | None:
-    """Stage and block, from 1, of a parameter or submodule of a Swin; None for one outside its blocks."""
-    match = re.match(r"layers\.(\d+)\.blocks\.(\d+)\.", name)
+    """Stage and block, from 1, of a parameter or submodule of a Swin or its like; None for one outside its blocks."""
+    match = re.match(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.", name)
     return (int(match[1]) + 1, int(match[2]) + 1) if match else None
 
 
@@ -121,3 +122,38 @@ def _matrices(module: nn.Module) -> Iterator[object]:
             yield buffer
     if callable(packed := getattr(type(module), "weight", None)):
         yield packed
+
+
+def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
+    """Warn, in the name of the caller's caller, of what stays whole though it lies in an attention or MLP.
+
+    Args:
+        model: the network.
+        pruned: names of the parameters that are pruned.
+
+    Warns:
+        UserWarning: layers of an attention or MLP are left out, all of which it names, or one of the three
+            pruned modules is empty.
+
+    Raises:
+        ValueError: nothing is pruned.
+    """
+    name, layers = type(model).__name__, unpruned_layers(model, pruned)
+    groups = modules(model)
+    empty = [module for module in PRUNED_MODULES if not groups[module]]
+    if not pruned:
+        kept = f" These layers of its attention and MLPs are not named so: {', '.join(layers)}." if layers else ""
+        raise ValueError(
+            f"{name} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
+            f"mlp.fc2 as in timm's Swin and ViT models.{kept}"
+        )
+    told = []
+    if empty:
+        told.append(f"{name} has nothing in {', '.join(empty)}: its layers are not all named as timm's.")
+    if layers:
+        told.append(
+            f"These layers of attention or MLPs in {name} stay whole, since their weights are not parameters "
+            f"named as timm's (attn.qkv, attn.proj, mlp.fc1, mlp.fc2): {', '.join(layers)}."
+        )
+    if told:
+        warnings.warn(" ".join(told), stacklevel=3)

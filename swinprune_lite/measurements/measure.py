@@ -10,6 +10,7 @@ from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
 from swinprune_lite.acceleration.structured import structured_masks
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
+from swinprune_lite.pruning.budgets import removing_macs
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import digest, make_masks
@@ -30,9 +31,6 @@ PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
 def ways() -> tuple[str, ...]:
     """All that `Setting.method` may be beside "dense": the methods of `make_masks`, and patterns a clock can see."""
     return *METHODS, *PATTERNS
-
-
-BISECTIONS = 10  # of the ratio of weights that removes a share of the MACs: to a thousandth
 
 
 def measure(profile: Profile, setting: Setting, images: int | None = None) -> Measurement:
@@ -92,23 +90,7 @@ def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
     if setting.method == "compact" and setting.budget != "macs":
         raise ValueError("A compact model loses a share of the MACs; give the budget 'macs'.")
     if make is None:
-        make = lambda model, ratio: make_masks(model, ratio, setting.method, setting.seed)  # noqa: E731
+        return make_masks(model, setting.ratio, setting.method, setting.seed, of=setting.budget)
     if setting.budget == "weights" or setting.method == "compact":
         return make(model, setting.ratio)
-    return removing_macs(model, setting.ratio, make)
-
-
-def removing_macs(model: nn.Module, removed: float, make: Callable[[nn.Module, float], Masks]) -> Masks:
-    """Masks whose ratio of weights removes just so much of the MACs.
-
-    Args:
-        model: the network.
-        removed: share of its MACs.
-        make: from a model and a ratio of weights to masks.
-    """
-    low, high = 0.0, 1.0
-    for _ in range(BISECTIONS):
-        ratio = (low + high) / 2
-        left = cost(model, make(model, ratio))
-        low, high = (ratio, high) if left.nonzero_macs > (1 - removed) * left.macs else (low, ratio)
-    return make(model, high)
+    return removing_macs(model, setting.ratio, lambda ratio: make(model, ratio))

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.counting import count_products
+from swinprune_lite.anatomy.counting import check_counted, count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.pruning.importance import check_dense
+from swinprune_lite.pruning.importance import check_stored
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import InputSize
 
@@ -55,7 +55,7 @@ def cost(
             be given.
     """
     parameters = dict(model.named_parameters())
-    _check_stored(model)
+    check_stored(model)
     if masks is None:
         if on_meta := [name for name in prunable(model) if parameters[name].is_meta]:
             raise ValueError(
@@ -66,12 +66,7 @@ def cost(
         check_masks(model, masks)
     removed = {name: mask.numel() - int(mask.sum()) for name, mask in masks.items()}
     found = count_products(model, image_shape(model, input_size))
-    unused = [name for name, count in removed.items() if count and name not in found.weights]
-    if unused := [name for name in unused if parameters[name].ndim > 1]:  # a vector is a bias or a norm's
-        raise ValueError(
-            f"{', '.join(unused)}: no matrix product or convolution of {type(model).__name__} uses this, so what its "
-            "removal saves cannot be counted; leave it out of the masks, or whole."
-        )
+    check_counted(model, found, [name for name in removed if removed[name]])
     params = sum(parameter.numel() for parameter in parameters.values())
     return Cost(params, params - sum(removed.values()), found.macs, found.macs - found.lost(masks))
 
@@ -91,7 +86,7 @@ def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) ->
     Raises:
         ValueError: sparse weights, an input size that the model does not take, or one that has to be given.
     """
-    _check_stored(model)
+    check_stored(model)
     found = count_products(model, image_shape(model, input_size))
     positions = {}
     for name, products in found.weights.items():
@@ -100,8 +95,3 @@ def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) ->
         whole, rest = divmod(macs := found.lost(everything, products), parameter.numel())
         positions[name] = macs / parameter.numel() if rest else whole
     return found.macs, positions
-
-
-def _check_stored(model: nn.Module) -> None:
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        check_dense(name, tensor)

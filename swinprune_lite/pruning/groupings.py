@@ -1,8 +1,10 @@
 """Groupings: lists of the weights that compete with each other."""
 
+from collections.abc import Callable, Hashable
+
 from torch import nn
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, kind_of, modules, place, prunable
 from swinprune_lite.types import Grouping
 
 
@@ -22,4 +24,48 @@ def by_layer(model: nn.Module) -> list[list[str]]:
     return [[name] for name in prunable(model)]
 
 
-GROUPINGS: dict[str, Grouping] = {each.__name__: each for each in (by_module, whole_model, by_layer)}
+def by_block(model: nn.Module) -> list[list[str]]:
+    """The layers of each block: its attention and its MLP."""
+    return _alike(model, lambda name: name.removesuffix(f"{kind_of(_path(name)).path}.weight"))
+
+
+def by_stage(model: nn.Module) -> list[list[str]]:
+    """Each stage of the hierarchy; all blocks together where a model has no stages."""
+    return _alike(model, _stage)
+
+
+def by_module_and_stage(model: nn.Module) -> list[list[str]]:
+    """The three modules apart, and each within its stage."""
+    return _alike(model, lambda name: (module_of(name), _stage(name)))
+
+
+def by_fan_in(model: nn.Module) -> list[list[str]]:
+    """Layers whose outputs read equally many numbers: equal columns of a matrix."""
+    return _alike(model, lambda name: model.get_parameter(name)[0].numel())
+
+
+def module_of(name: str) -> str:
+    """The module, such as "MLP-M", of a prunable weight."""
+    return kind_of(_path(name)).module
+
+
+def _path(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _stage(name: str) -> int | None:
+    return (place(name) or (None,))[0]
+
+
+def _alike(model: nn.Module, key: Callable[[str], Hashable]) -> list[list[str]]:
+    """The prunable weights of equal key together, in the model's order."""
+    groups: dict[Hashable, list[str]] = {}
+    for name in prunable(model):
+        groups.setdefault(key(name), []).append(name)
+    return list(groups.values())
+
+
+GROUPINGS: dict[str, Grouping] = {
+    each.__name__: each
+    for each in (by_module, whole_model, by_layer, by_block, by_stage, by_module_and_stage, by_fan_in)
+}

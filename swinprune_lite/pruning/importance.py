@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 NOT_FINITE = "{} holds NaN or infinity; prune a checkpoint whose weights are all finite."
 
@@ -99,6 +100,12 @@ def check_dense(name: str, tensor: torch.Tensor) -> None:
     if tensor.layout != torch.strided:
         layout = str(tensor.layout).removeprefix("torch.")
         raise ValueError(f"{name} is a sparse tensor ({layout}), and only dense ones are taken; call to_dense on it.")
+
+
+def check_stored(model: nn.Module) -> None:
+    """Raise ValueError, naming it, if a parameter or buffer of the model is stored as a sparse tensor."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        check_dense(name, tensor)
 
 
 def check_loaded(name: str, weight: torch.Tensor) -> None:

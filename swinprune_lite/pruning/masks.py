@@ -1,7 +1,6 @@
 """Masks: which weights stay, by a `METHODS` or another criterion, grouping and budget; and which masks fit a model."""
 
 import hashlib
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
@@ -12,12 +11,13 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, modules, prunable, unpruned_layers
+from swinprune_lite.anatomy.modules import prunable, tell_of_unpruned
+from swinprune_lite.pruning.budgets import removing_macs
 from swinprune_lite.pruning.criteria import Criterion
 from swinprune_lite.pruning.importance import check_type
 from swinprune_lite.pruning.methods import Method, combination
-from swinprune_lite.pruning.selection import select
-from swinprune_lite.types import Budget, Grouping, Masks, Statistic, Values
+from swinprune_lite.pruning.selection import select_within
+from swinprune_lite.types import Budget, Grouping, InputSize, Masks, Statistic, Values
 
 _FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)
 
@@ -32,6 +32,9 @@ def make_masks(
     grouping: str | Grouping | None = None,
     budget: str | Budget | None = None,
     statistics: Mapping[str, Statistic] | None = None,
+    of: str = "weights",
+    input_size: InputSize | None = None,
+    within: Mapping[str, torch.Tensor] | None = None,
 ) -> Masks:
     """Masks of all prunable weights; the model is left as it is, and none of the named methods uses an image.
 
@@ -39,7 +42,7 @@ def make_masks(
         model: any network in which `modules` finds something to prune.
         ratio: share of the prunable weights to remove, in [0, 1), met exactly: round(ratio * n) of
             a group's n weights, or of the model's for "erk" and "uniform+", which share them out
-            unevenly.
+            unevenly. Or a share of the model's MACs, see `of`.
         method: "dimap", "lamp" (the whole model as one module), "uniform" (magnitude, each layer
             alone), "global" (one magnitude threshold), "module-magnitude" (a magnitude threshold a
             module), "random", "erk" or "uniform+" (uneven budgets a layer, see `budgets`); or a `Method`.
@@ -50,6 +53,11 @@ def make_masks(
         budget: in place of the method's, of `BUDGETS`; or your own.
         statistics: for criteria that want them, from `input_moments` or `gradients`; for your own, whatever was
             measured of each layer: parameter name -> statistic.
+        of: what the ratio is a share of: the prunable "weights", or the "macs" of the whole model as `cost` counts
+            them, met from above to a thousandth of the weights (see `removing_macs`).
+        input_size: of the image that MACs are counted for: side, (height, width) or (channels, height, width) in
+            pixels; None: the model's own.
+        within: earlier masks; what they removed stays removed, counts in the ratio, and has no part in the scores.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
@@ -62,9 +70,13 @@ def make_masks(
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with
             nothing prunable, weights that are not floating numbers, are sparse, or hold NaN or infinity, a grouping
             that is no partition of the prunable weights, a budget beyond its group, statistics that the criterion
-            does not want or that do not fit, or scores that are no finite numbers, one for each weight.
+            does not want or that do not fit, or scores that are no finite numbers, one for each weight; earlier masks
+            that do not fit, or have removed more than the ratio does; or a share of the MACs that cannot be removed.
     """
     check_asked(ratio, method)
+    if of not in ("weights", "macs"):
+        raise ValueError(f"The ratio is a share of the 'weights' or of the 'macs'; got of={of!r}.")
+    check_masks(model, within := within or {})
     criterion, grouping, budget = combination(method, criterion, grouping, budget).parts()
     parameters = dict(model.named_parameters())
     for name in (names := prunable(model)):
@@ -73,16 +85,27 @@ def make_masks(
     competing = grouping(model)
     if sorted(name for group in competing for name in group) != sorted(names):
         raise ValueError("A grouping must have each prunable weight, see `prunable`, in exactly one of its lists.")
-    removals = budget([[parameters[name].shape for name in group] for group in competing], ratio)
-    _check_counts(removals, [sum(parameters[name].numel() for name in group) for group in competing])
+    sizes = [sum(parameters[name].numel() for name in group) for group in competing]
+    gone = [sum(int((~within[name]).sum()) for name in group if name in within) for group in competing]
     if criterion.draws:
         statistics = _chance(parameters, names, seed)
     criterion.check({name: parameters[name] for name in names}, statistics)
-    masks = {}
-    for group, remove in zip(competing, removals):
-        values = {name: _values(name, parameters[name], criterion, statistics) for name in group}
-        masks |= select(values, remove, criterion.score)
-    return {name: masks[name].to(parameters[name].device) for name in names}
+
+    def cut(share: float) -> Masks:
+        removals = budget(model, competing, share)
+        _check_counts(removals, sizes)
+        masks = {}
+        for group, remove, lost in zip(competing, removals, gone):
+            if remove < lost and of == "weights":
+                raise ValueError(
+                    f"The masks given as `within` have removed {lost:,} weights of a group, and ratio {ratio} removes "
+                    f"{remove:,} of it; give a higher ratio, or earlier masks."
+                )
+            values = {name: _values(name, parameters[name], criterion, statistics) for name in group}
+            masks |= select_within(values, max(remove - lost, 0), criterion.score, within)
+        return {name: masks[name].to(parameters[name].device) for name in names}
+
+    return cut(ratio) if of == "weights" else removing_macs(model, ratio, cut, input_size)
 
 
 def check_asked(ratio: float, method: str | Method) -> None:
@@ -252,41 +275,6 @@ def _is_fillable(parameter: torch.Tensor) -> bool:
     except RuntimeError:  # NotImplementedError is one
         return False
     return True
-
-
-def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
-    """Warn, in the name of the caller's caller, of what stays whole though it lies in an attention or MLP.
-
-    Args:
-        model: the network.
-        pruned: names of the parameters that are pruned.
-
-    Warns:
-        UserWarning: layers of an attention or MLP are left out, all of which it names, or one of the three
-            pruned modules is empty.
-
-    Raises:
-        ValueError: nothing is pruned.
-    """
-    name, layers = type(model).__name__, unpruned_layers(model, pruned)
-    groups = modules(model)
-    empty = [module for module in PRUNED_MODULES if not groups[module]]
-    if not pruned:
-        kept = f" These layers of its attention and MLPs are not named so: {', '.join(layers)}." if layers else ""
-        raise ValueError(
-            f"{name} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
-            f"mlp.fc2 as in timm's Swin and ViT models.{kept}"
-        )
-    told = []
-    if empty:
-        told.append(f"{name} has nothing in {', '.join(empty)}: its layers are not all named as timm's.")
-    if layers:
-        told.append(
-            f"These layers of attention or MLPs in {name} stay whole, since their weights are not parameters "
-            f"named as timm's (attn.qkv, attn.proj, mlp.fc1, mlp.fc2): {', '.join(layers)}."
-        )
-    if told:
-        warnings.warn(" ".join(told), stacklevel=3)
 
 
 def digest(masks: Mapping[str, torch.Tensor]) -> str:

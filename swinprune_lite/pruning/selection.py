@@ -6,12 +6,14 @@ weights on which side of the threshold they lie. Only the rest is scored exactly
 come from the criterion's score; DIMAP's is equation 10, `importance.relative_energy`.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 
 from swinprune_lite.pruning.importance import check_weight, denormals
 from swinprune_lite.pruning.magnitudes import BINS, Magnitudes
-from swinprune_lite.types import Score
+from swinprune_lite.types import Masks, Score
 
 EXACT_BELOW = 2**16  # groups smaller than this are scored whole: bounds would save nothing
 SERIAL = 2**14  # elements for which torch starts no threads
@@ -56,6 +58,28 @@ def select(layers: dict[str, torch.Tensor], remove: int, score: Score | None) ->
     for keep, undecided, stay in zip(kept, positions, np.split(stays, ends[:-1])):
         keep.numpy()[undecided] = stay
     return {name: keep.view(weight.shape).to(weight.device) for keep, (name, weight) in zip(kept, layers.items())}
+
+
+def select_within(
+    layers: dict[str, torch.Tensor], remove: int, score: Score | None, within: Mapping[str, torch.Tensor]
+) -> Masks:
+    """`select` among the numbers that earlier masks keep, the others being away.
+
+    Args:
+        layers: see `select`; so are `remove` and `score`.
+        within: name -> bool tensor of the weight's shape, True = kept; a layer without one is whole.
+
+    Returns:
+        name -> bool tensor, True = kept now and earlier.
+    """
+    earlier = {name: within[name].to(layers[name].device) for name in layers.keys() & within.keys()}
+    left = {name: numbers[earlier[name]] if name in earlier else numbers for name, numbers in layers.items()}
+    left = {name: numbers for name, numbers in left.items() if numbers.numel() or name not in earlier}
+    found = select(left, remove, score) if left else {}
+    return earlier | {
+        name: earlier[name].masked_scatter(earlier[name], kept) if name in earlier else kept
+        for name, kept in found.items()
+    }
 
 
 def _largest_numbers(layers: dict[str, torch.Tensor], remove: int) -> dict[str, torch.Tensor]:

@@ -1,3 +1,5 @@
+import copy
+import itertools
 import math
 
 import hypothesis.extra.numpy as hnp
@@ -15,7 +17,7 @@ from swinprune_lite.acceleration import block_masks, compact, structured_masks, 
 from swinprune_lite.pruning import selection
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.criteria import magnitude
-from swinprune_lite.pruning.groupings import by_layer, by_module, whole_model
+from swinprune_lite.pruning.groupings import GROUPINGS, by_layer, by_module, whole_model
 from swinprune_lite.pruning.importance import relative_energy
 from swinprune_lite.pruning.magnitudes import Magnitudes
 from swinprune_lite.pruning.methods import METHODS, Method
@@ -56,7 +58,7 @@ def test_every_method_equals_the_textbook_way(small_swin, method, ratio):
 @pytest.mark.parametrize("method", ["erk", "uniform+"])
 def test_uneven_budgets_cut_each_layer_by_magnitude(small_swin, method):
     names = sp.prunable(small_swin)
-    removals = METHODS[method].parts()[2]([[small_swin.get_parameter(name).shape] for name in names], 0.6)
+    removals = METHODS[method].parts()[2](small_swin, [[name] for name in names], 0.6)
     masks = sp.make_masks(small_swin, 0.6, method)
     for name, remove in zip(names, removals):
         size = small_swin.get_parameter(name).detach().abs().flatten()
@@ -262,16 +264,19 @@ LAST = "layers.3.blocks.0.mlp.fc2.weight"
     [
         ({"method": 3}, "Unknown method 3; choose one of dimap, .* or give a Method"),
         ({"criterion": "magic"}, "Unknown criterion 'magic'; choose one of relative_energy, magnitude, random, .* or"),
-        ({"grouping": "by_stage"}, "Unknown grouping 'by_stage'; choose one of by_module, whole_model, by_layer, or"),
-        ({"budget": 0.5}, "Unknown budget 0.5; choose one of same_share, erdos_renyi_kernel, uniform_plus, or"),
+        ({"grouping": "by_head"}, "Unknown grouping 'by_head'; choose one of by_module, whole_model, by_layer, by_bl"),
+        ({"budget": 0.5}, "Unknown budget 0.5; choose one of same_share, erdos_renyi_kernel, uniform_plus, alpha, or"),
         ({"budget": "erdos_renyi_kernel"}, "single layers; give the grouping 'by_layer'"),
         ({"budget": "uniform_plus"}, "single layers; give the grouping 'by_layer'"),
+        ({"budget": "alpha"}, "single layers; give the grouping 'by_layer'"),
+        ({"of": "flops"}, "a share of the 'weights' or of the 'macs'; got of='flops'"),
+        ({"within": {LAST: torch.ones(1)}}, "mask of layers.3.* must be a bool tensor"),
         ({"grouping": lambda model: [sp.prunable(model)[1:]]}, "each prunable weight.* in exactly one"),
         ({"grouping": lambda model: [sp.prunable(model), ["head.fc.weight"]]}, "each prunable weight.* in exactly one"),
-        ({"budget": lambda groups, ratio: [10**9] * 3}, "whole number from 0 to the group's size for each of the 3"),
-        ({"budget": lambda groups, ratio: [-1] * 3}, "whole number from 0"),
-        ({"budget": lambda groups, ratio: [0.5] * 3}, "whole number from 0"),
-        ({"budget": lambda groups, ratio: [1]}, "whole number from 0"),
+        ({"budget": lambda *_: [10**9] * 3}, "whole number from 0 to the group's size for each of the 3"),
+        ({"budget": lambda model, groups, ratio: [-1] * 3}, "whole number from 0"),
+        ({"budget": lambda model, groups, ratio: [0.5] * 3}, "whole number from 0"),
+        ({"budget": lambda model, groups, ratio: [1]}, "whole number from 0"),
         ({"criterion": lambda weight, statistic: weight[0]}, r"must give layers\.0.* numbers of its shape"),
         ({"criterion": lambda weight, statistic: 1.0}, "it gave float"),
         ({"criterion": lambda weight, statistic: weight / 0}, r"layers\.0\.blocks\.0\.attn\.qkv\.weight holds NaN"),
@@ -364,3 +369,79 @@ def test_sparse_weights_are_refused_everywhere(layout):
     for use in (sp.cost, macs_and_positions, lambda model: sp.cost(model, {}), lambda model: compact(model, {})):
         with pytest.raises(ValueError, match="only dense ones are taken; call to_dense"):
             use(model)
+
+
+@pytest.mark.parametrize("method", ["dimap", "uniform", "random"])
+def test_what_earlier_masks_removed_stays_removed_and_counts(small_swin, method):
+    earlier = sp.make_masks(small_swin, 0.3, "random", 1)
+    earlier.pop(LAST)  # whole
+    masks = sp.make_masks(small_swin, 0.8, method, within=earlier)
+    assert not any((masks[name] & ~mask).any() for name, mask in earlier.items())
+    _, grouping, _ = METHODS[method].parts()
+    for group in grouping(small_swin):
+        sizes = [small_swin.get_parameter(name).numel() for name in group]
+        assert sum(int((~masks[name]).sum()) for name in group) == round(0.8 * sum(sizes))
+    if method != "random":  # as of the model in which they are zero
+        cut = copy.deepcopy(small_swin)
+        sp.apply_masks(cut, earlier)
+        assert same(masks, sp.make_masks(cut, 0.8, method))
+
+
+def test_earlier_masks_that_removed_more_are_refused(small_swin):
+    most = sp.make_masks(small_swin, 0.9)
+    gone = {name: torch.zeros_like(mask) for name, mask in most.items()}
+    with pytest.raises(ValueError, match=r"`within` have removed [\d,]+ weights of a group, and ratio 0.5 removes"):
+        sp.make_masks(small_swin, 0.5, within=most)
+    assert same(sp.make_masks(small_swin, 0.9, within=most), most)
+    assert same(sp.make_masks(small_swin, 0.9, within={}), most)
+    assert same(sp.make_masks(small_swin, 0.1, of="macs", within=most), most)
+    assert same(sp.make_masks(small_swin, 0.1, of="macs", within=gone), gone)
+
+
+def test_ties_with_what_is_removed_already(small_swin):
+    """Weights that are kept and zero go before any other, and none that is removed comes back in their place."""
+    model = copy.deepcopy(small_swin)
+    first = sp.prunable(model)[0]
+    weight = model.get_parameter(first)
+    weight.data[:4] = 0
+    earlier = {first: torch.ones(weight.shape, dtype=torch.bool)}
+    earlier[first][2:6] = False
+    weight.data[4:6] = 0
+    masks = sp.make_masks(model, 5 / weight.shape[0], "uniform", within=earlier)
+    assert (~masks[first]).sum() == 5 * weight.shape[1]
+    assert not masks[first][1:6].any()
+    assert masks[first][6:].all()
+
+
+def test_groupings_are_what_they_are_called(small_swin):
+    names = sp.prunable(small_swin)
+    module = {name: module for module, found in sp.modules(small_swin).items() for name in found}
+    keys = {
+        "by_stage": lambda name: name.split(".")[1],
+        "by_block": lambda name: name.split(".")[1:4],
+        "by_module_and_stage": lambda name: (module[name], name.split(".")[1]),
+        "by_fan_in": lambda name: small_swin.get_parameter(name).shape[1],
+        "by_module": lambda name: module[name],
+        "by_layer": lambda name: name,
+        "whole_model": lambda name: None,
+    }
+    assert set(keys) == set(GROUPINGS)
+    counts = {}
+    for grouping, key in keys.items():
+        groups = GROUPINGS[grouping](small_swin)
+        counts[grouping] = len(groups)
+        number = {name: index for index, group in enumerate(groups) for name in group}
+        assert sorted(number) == sorted(names) == sorted(name for group in groups for name in group)
+        for one, other in itertools.combinations(names, 2):
+            assert (number[one] == number[other]) == (key(one) == key(other))
+        assert all(group == [name for name in names if name in group] for group in groups)  # ties go by the order
+    assert counts == {"by_module": 3, "whole_model": 1, "by_layer": 20, "by_block": 5, "by_stage": 4,
+                      "by_module_and_stage": 12, "by_fan_in": 6}  # fmt: skip
+
+
+def test_groupings_by_stage_without_layers_of_a_swin():
+    vit = timm.create_model("vit_tiny_patch16_224", depth=2)
+    assert GROUPINGS["by_stage"](vit) == [sp.prunable(vit)]
+    assert [len(group) for group in GROUPINGS["by_block"](vit)] == [4, 4]
+    other = timm.create_model("swinv2_cr_tiny_ns_224", depths=(1, 1, 1, 1))  # its stages are called stages
+    assert [len(group) for group in GROUPINGS["by_stage"](other)] == [4] * 4

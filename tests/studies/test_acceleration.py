@@ -12,6 +12,7 @@ import swinprune_lite as sp
 from swinprune_lite.measurements.measure import measure, pruned
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import Store
+from swinprune_lite.pruning.masks import digest
 from swinprune_lite.studies import acceleration
 from swinprune_lite.studies.acceleration import PROFILE
 
@@ -25,7 +26,9 @@ def lite():
 
 @pytest.mark.parametrize("method", ["compact", "dimap", "blocks 16"])
 def test_every_way_is_compared_at_the_same_macs(lite, method):
-    model, _ = pruned(PROFILE, Setting("swin_lite_tiny", method, 0.5, budget="macs"))
+    setting = Setting("swin_lite_tiny", method, 0.5, budget="macs")
+    model, masks = pruned(PROFILE, setting)
+    assert digest(masks) == Store().find(PROFILE, setting).masks
     assert 0.48 < sp.cost(model).nonzero_macs / sp.cost(lite).macs <= 0.5
 
 
