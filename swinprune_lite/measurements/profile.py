@@ -8,8 +8,8 @@ from torch import nn
 
 from swinprune_lite.files import RESULTS, home
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.measurements.sources import Source
 from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.sources.source import Source
 from swinprune_lite.training.recipe import Recipe
 from swinprune_lite.types import Batches
 

@@ -7,13 +7,13 @@ from numbers import Real
 from pathlib import Path
 
 from swinprune_lite.measurements.evidence import Evidence
-from swinprune_lite.measurements.pretrained_source import Pretrained
 from swinprune_lite.measurements.profile import Profile
-from swinprune_lite.measurements.sources import Shipped
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.lite import LIKE_THE_PAPERS
 from swinprune_lite.models.pretrained import PAPER_MODELS, best_device
 from swinprune_lite.paper.numbers import counterpart, paper_table
+from swinprune_lite.sources.pretrained_source import Pretrained
+from swinprune_lite.sources.shipped_source import Shipped
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
 SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for

@@ -12,10 +12,11 @@ from stubs import make_folder, make_hub, make_imagenet, make_imagenette
 from timm.data import ImageNetInfo
 from torch import nn
 
-from swinprune_lite.measurements import frames, live, pretrained_source
+from swinprune_lite.measurements import frames, live
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
+from swinprune_lite.sources import pretrained_source
 from swinprune_lite.studies import reproduction
 from swinprune_lite.studies.profiles import PROFILES, as_list, evidence_for, get_profile
 from swinprune_lite.training.evaluate import evaluate
