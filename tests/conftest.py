@@ -1,5 +1,7 @@
 """What several tests share."""
 
+import os
+
 import pytest
 import timm
 import torch
@@ -34,4 +36,5 @@ def server(monkeypatch):
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
     """DINOv2's, see `outside.the_wheel`."""
-    return the_wheel(tmp_path_factory.getbasetemp().parent)
+    own = tmp_path_factory.getbasetemp()
+    return the_wheel(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)  # of all workers

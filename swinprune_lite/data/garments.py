@@ -69,8 +69,6 @@ def single_garments(split: str, transform: Transform, each: int, batch_size: int
         garments, labels = garments[kept_back], labels[kept_back]
     most = int(labels.bincount(minlength=len(GARMENTS)).min())
     if not 0 < each <= most:
-        raise ValueError(
-            f"each must be a number of garments from 1 to {most}, what {split} has of each kind; {each!r}."
-        )
+        raise ValueError(f"each must be from 1 to {most}, the garments of each kind in {split}; got {each!r}.")
     chosen = torch.stack([(labels == kind).nonzero()[:each, 0] for kind in range(len(GARMENTS))], dim=1).flatten()
     return SingleGarments(garments[chosen], labels[chosen], transform, batch_size)
