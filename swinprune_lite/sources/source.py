@@ -12,7 +12,7 @@ class Source(Protocol):
     """What a profile asks of where its models and images come from."""
 
     ships: ClassVar[bool]
-    """Whether weights, images and results come with the package."""
+    """Whether images and results come with the package; weights may have to be fetched, to measure anew."""
 
     device: str
     """ "cpu" or "cuda", where models are put."""
