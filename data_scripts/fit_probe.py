@@ -20,12 +20,12 @@ from swinprune_lite.data.pairs import DIGESTS, GARMENTS
 from swinprune_lite.files import SHIPPED, atomic, sha256
 from swinprune_lite.measurements.features import features
 from swinprune_lite.models.dinov2 import ARCHITECTURE, SHA256, WHEEL, dinov2_transform, load_dinov2
-from swinprune_lite.models.probe import IMAGE_SIZE, NAME, fit_ridge, with_head
+from swinprune_lite.models.probe import IMAGE_SIZE, NAME, TRAINING, fit_ridge, with_head
 from swinprune_lite.provenance import provenance
 from swinprune_lite.training.evaluate import evaluate
 
 PENALTIES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-TRAINING, HELD_OUT, TEST = 800, 200, 100  # garments of each kind
+HELD_OUT, TEST = 200, 100  # garments of each kind
 
 
 def fit(backbone: nn.Module) -> tuple[dict[str, torch.Tensor], float, dict[float, float]]:

@@ -19,6 +19,8 @@ from swinprune_lite.models.dinov2 import load_dinov2
 NAME = "dinov2_vits14"
 IMAGE_SIZE = 112
 """Side of the enlarged garments in pixels: 8 × 8 patches."""
+TRAINING = 800
+"""Garments of each kind that the head was fitted on: all that ship and are not held out."""
 
 _FILE = f"{NAME}_probe"
 _CARD = ("model", "backbone", "data", "recipe", "held_out_top1", "top1", "test_images", "versions", "sha256")

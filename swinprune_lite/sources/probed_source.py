@@ -13,9 +13,7 @@ from torch import nn
 from swinprune_lite.data.garments import SingleGarments, single_garments
 from swinprune_lite.data.pairs import DIGESTS
 from swinprune_lite.models.dinov2 import SHA256, dinov2_transform
-from swinprune_lite.models.probe import IMAGE_SIZE, NAME, load_probed, probe_card
-
-TRAINING = 800  # garments of each kind: all that ship and are not held out
+from swinprune_lite.models.probe import IMAGE_SIZE, NAME, TRAINING, load_probed, probe_card
 
 
 @dataclass(frozen=True)
