@@ -71,8 +71,8 @@ class Probed:
         """What the numbers are, and what they are not."""
         recipe = probe_card()["recipe"]
         return (
-            f"DINOv2's ViT-S/14, real pretrained weights, under a linear head fitted once on {recipe['features']} of\n"
-            f"{recipe['training_garments']:,} training garments. The weights are fetched, head and images ship.\n"
+            f"DINOv2's ViT-S/14, real pretrained weights, under a linear head fitted once on the {recipe['features']}\n"
+            f"of {recipe['training_garments']:,} training garments. The weights are fetched, head and images ship.\n"
             f"Accuracy: on {self.test_batches(models).images:,} test garments of ten kinds, enlarged to {IMAGE_SIZE} "
             "pixels, from the results store.\nThese are not ImageNet results, and the model is none of the paper's."
         )
