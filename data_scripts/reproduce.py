@@ -38,7 +38,7 @@ Job = tuple[Profile, Setting]
 
 
 def jobs_of(profile: str) -> list[Job]:
-    """Every measurement of every study that the store holds; of the smoke profile the reproduction's in one shot."""
+    """Every measurement of every study that the store holds; of other profiles the grid in one shot."""
     run = get_profile(profile)
     if not run.shipped:
         raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
@@ -107,7 +107,7 @@ def main(
     into: Annotated[Path, typer.Option(help="Store that is filled.")] = Path("runs/reproduced"),
     against: Annotated[Path, typer.Option(help="Store that it is compared with.")] = RESULTS,
     only: Annotated[str, typer.Option(help="Models whose name contains this.")] = "",
-    profile: Annotated[str, typer.Option(help="lite; or smoke, which compares 200 images.")] = "lite",
+    profile: Annotated[str, typer.Option(help="lite, pretrained (in one shot), or smoke (200 images).")] = "lite",
     first: Annotated[int | None, typer.Option(help="The first so many measurements.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = max(1, os.cpu_count() or 1),
 ) -> None:

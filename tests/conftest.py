@@ -1,9 +1,11 @@
 """What several tests share."""
 
+import os
+
 import pytest
 import timm
 import torch
-from outside import serve
+from outside import serve, the_wheel
 
 from swinprune_lite.data import fetch
 
@@ -29,3 +31,10 @@ def server(monkeypatch):
     monkeypatch.setattr(fetch, "_WAIT", 0.01)
     with serve() as state:
         yield state
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """DINOv2's, see `outside.the_wheel`."""
+    own = tmp_path_factory.getbasetemp()
+    return the_wheel(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)  # of all workers

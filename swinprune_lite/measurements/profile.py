@@ -8,8 +8,8 @@ from torch import nn
 
 from swinprune_lite.files import RESULTS, home
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.measurements.sources import Source
 from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.sources.source import Source
 from swinprune_lite.training.recipe import Recipe
 from swinprune_lite.types import Batches
 
@@ -19,7 +19,7 @@ class Profile:
     """One run of the notebooks.
 
     Attributes:
-        name: "smoke", "lite", "imagenette", "imagenet" or "folder".
+        name: "smoke", "lite", "pretrained", "imagenette", "imagenet" or "folder".
         models: in the paper's order T, S, B.
         source: of weights and images.
         finetune_steps: optimizer steps an epoch of the fine-tuning.
@@ -52,12 +52,12 @@ class Profile:
 
     @property
     def shipped(self) -> bool:
-        """Whether weights, images and results come with the package."""
+        """Whether images and results come with the package; weights may have to be fetched, to measure anew."""
         return self.source.ships
 
     @property
     def results(self) -> Path:
-        """The folder of the results store: the one that ships, or of pretrained models one of the reader's own."""
+        """The folder of the results store: the one that ships, or one of the reader's own."""
         return RESULTS if self.shipped else home() / "results" / f"{self.name}{self.source.identity()}"
 
     def load(self, model: str, training_seed: int = 0) -> nn.Module:

@@ -14,7 +14,6 @@ import pandas as pd
 
 from swinprune_lite.files import atomic
 from swinprune_lite.measurements.evidence import Evidence
-from swinprune_lite.measurements.pretrained_source import TOLERANCE
 from swinprune_lite.paper import counts
 from swinprune_lite.paper.arithmetic import (
     Cell,
@@ -41,6 +40,7 @@ from swinprune_lite.paper.verdicts import (
     compare,
     lite_difference,
 )
+from swinprune_lite.sources.pretrained_source import TOLERANCE
 
 READING = {"stated in the text": 0.1, "read off the figure": 0.5}  # points that a share of figure 1 may be off by
 OTHER_CODE = 0.01  # share by which another implementation of the same network may differ

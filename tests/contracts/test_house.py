@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "swinprune_lite"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
-UPWARDS = ["types", "files", "kept", "provenance", "anatomy", "pruning", "data", "models", "training", "calibration",
-           "repairing", "acceleration", "clock", "measurements", "paper", "figures", "studies", "cli"]  # fmt: skip
+UPWARDS = ["types", "files", "kept", "provenance", "anatomy", "pruning", "data", "models", "training", "sources",
+           "calibration", "repairing", "acceleration", "clock", "measurements", "paper", "figures", "studies",
+           "cli"]  # fmt: skip
 """Each room uses those before it alone. (Training and data do not know each other, whatever their order.)"""
 
 

@@ -11,9 +11,9 @@ from statements.measured import EVERY, base_behind, magnitudes_lose, mixed_where
 from statements.statement import SEEDS, Statement, count
 from swinprune_lite.clock import runtimes
 from swinprune_lite.data.pairs import FashionPairs, lite_data
-from swinprune_lite.measurements.pretrained_source import TOLERANCE
 from swinprune_lite.paper import counts
 from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.sources.pretrained_source import TOLERANCE
 from swinprune_lite.studies import estimate, profiles
 from swinprune_lite.training.recipe import PAPER_RECIPE
 

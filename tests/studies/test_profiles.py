@@ -12,10 +12,11 @@ from stubs import make_folder, make_hub, make_imagenet, make_imagenette
 from timm.data import ImageNetInfo
 from torch import nn
 
-from swinprune_lite.measurements import frames, live, pretrained_source
+from swinprune_lite.measurements import frames, live
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
+from swinprune_lite.sources import pretrained_source
 from swinprune_lite.studies import reproduction
 from swinprune_lite.studies.profiles import PROFILES, as_list, evidence_for, get_profile
 from swinprune_lite.training.evaluate import evaluate
@@ -46,7 +47,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_each_profile_says_what_a_run_is():
-    assert set(PROFILES) == {"smoke", "lite", "imagenette", "imagenet", "folder"}
+    assert set(PROFILES) == {"smoke", "lite", "pretrained", "imagenette", "imagenet", "folder"}
     assert get_profile("lite").models == ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
     assert get_profile("smoke", ["swin_lite_base"], 3).models == ("swin_lite_base",)
     assert get_profile("imagenette").models == get_profile("imagenet").models == PAPER_MODELS
@@ -137,9 +138,18 @@ def test_a_folder_of_one_s_own(home, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["imaginary"], "Unknown profile 'imaginary'; choose one of smoke, lite, imagenette, imagenet, folder"),
+        (
+            ["imaginary"],
+            "Unknown profile 'imaginary'; choose one of smoke, lite, pretrained, imagenette, imagenet, fol",
+        ),
         (["lite", ["swin_lite_huge"]], "Unknown lite model 'swin_lite_huge'"),
         (["lite", None, 0, "somewhere"], "has its own images"),
+        (["pretrained", None, 0, "somewhere"], "has its own images"),
+        (
+            ["pretrained", ["swin_lite_tiny"]],
+            "Unknown model 'swin_lite_tiny'; .* dinov2_vits14",
+        ),
+        (["pretrained", None, 0, None, 64], "has a fixed batch size"),
         (["lite", None, 0, None, 64], "has a fixed batch size"),
         (["folder"], "needs `models`"),
         (["imagenette", None, 0, None, 7], "even number of images, 2 or more; got 7"),
