@@ -4,8 +4,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-
-STUDENT_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}  # two-sided 95 %, by degrees of freedom
+from scipy.stats import t as student
 
 
 def interval(percent: float, images: int) -> float:
@@ -28,18 +27,16 @@ def spread(values: Sequence[float]) -> float:
     """Half the width of the 95 % interval (Student's t) of a mean over seeds; nan for a single value.
 
     Raises:
-        ValueError: more values than the table of quantiles has, or one that is not finite.
+        ValueError: a value that is not finite.
     """
     count = len(values)
     if not all(map(math.isfinite, values)):
         raise ValueError(f"The values must all be finite numbers; got {[*values]}.")
     if count < 2:
         return math.nan
-    if count - 1 not in STUDENT_T:
-        raise ValueError(f"At most {max(STUDENT_T) + 1} seeds; got {count}.")
     mean = sum(values) / count
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    return STUDENT_T[count - 1] * deviation / math.sqrt(count)
+    return float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
 
 
 def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:

@@ -1,25 +1,29 @@
 """One measurement: a model, pruned or not, fine-tuned or not, and for every test image whether it was right."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
 from swinprune_lite.acceleration.structured import structured_masks
+from swinprune_lite.calibration.statistics import gradients, input_moments
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.pruning.budgets import removing_macs
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import digest, make_masks
-from swinprune_lite.pruning.methods import METHODS
+from swinprune_lite.pruning.methods import METHODS, Method
+from swinprune_lite.repairing.apply import repair
+from swinprune_lite.repairing.sparsegpt import sparse_gpt
 from swinprune_lite.training.distillation import Taught
 from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune
-from swinprune_lite.types import Masks
+from swinprune_lite.types import Gradients, InputMoments, Masks, Statistic
 
+SPARSE_GPT = "sparsegpt"
 PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
     "compact": structured_masks,  # its ratio is a share of the MACs by itself
     "2:4": two_four_masks,
@@ -29,8 +33,8 @@ PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
 
 
 def ways() -> tuple[str, ...]:
-    """All that `Setting.method` may be beside "dense": the methods of `make_masks`, and patterns a clock can see."""
-    return *METHODS, *PATTERNS
+    """Names that `Setting.method` may have beside "dense": methods of `make_masks`, and patterns a clock can see."""
+    return *METHODS, *PATTERNS, SPARSE_GPT
 
 
 def measure(profile: Profile, setting: Setting, images: int | None = None) -> Measurement:
@@ -63,26 +67,56 @@ def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]
     """The model of a setting before any fine-tuning, its masks held or, if compact, cut out; and the masks.
 
     Raises:
-        ValueError: an unknown method or budget, or one that does not fit the method.
+        ValueError: an unknown method, budget or rule of repair, or ones that do not fit each other.
     """
     model = profile.load(setting.model, setting.training_seed)
-    masks = masks_of(model, setting)
-    if setting.method == "compact":
-        model = compact(model, masks)
+    if setting.method == SPARSE_GPT:
+        return model, sparse_gpt(model, setting.ratio, gathered(profile, setting, InputMoments))
+    masks = masks_of(model, setting, profile)
+    if masks and setting.repair:
+        wanted = setting.calibration and not masks_want(setting)
+        moments = gathered(profile, setting, InputMoments) if wanted else None
+        repair(model, masks, setting.repair, moments, setting.drawn)
     elif masks:
         apply_masks(model, masks)
-    return model, masks
+    return (compact(model, masks) if setting.method == "compact" else model), masks
 
 
-def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
+def masks_want(setting: Setting) -> type[InputMoments] | type[Gradients] | None:
+    """The statistic that the setting's criterion wants; None: none."""
+    return method_of(setting).parts()[0].wants if setting.method not in PATTERNS else None
+
+
+def method_of(setting: Setting) -> Method:
+    """The method of a name, or of a criterion, a grouping and a budget with "/" between.
+
+    Raises:
+        ValueError: an unknown one.
+    """
+    return Method(*setting.method.split("/")) if "/" in setting.method else METHODS[setting.method]
+
+
+def gathered(profile: Profile, setting: Setting, kind: type[InputMoments] | type[Gradients]) -> Mapping[str, Statistic]:
+    """Statistics of a setting's dense model on its calibration images, in float64: the same on any processor."""
+    dense = profile.load(setting.model, setting.training_seed).double()
+    gather = {InputMoments: input_moments, Gradients: gradients}[kind]
+    return gather(dense, profile.calibration_batches(setting.calibration))
+
+
+def masks_of(model: nn.Module, setting: Setting, profile: Profile | None = None) -> Masks | None:
     """The masks of a setting on a model; None for "dense".
+
+    Args:
+        model: the network.
+        setting: its method, ratio, budget and seed.
+        profile: gives the images of a criterion that wants statistics.
 
     Raises:
         ValueError: an unknown method or budget, or one that does not fit the method.
     """
     if setting.method == "dense":
         return None
-    if setting.method not in ways():
+    if setting.method not in ways() and "/" not in setting.method:
         raise ValueError(f"Unknown method {setting.method!r}; choose one of dense, {', '.join(ways())}.")
     if setting.budget not in ("weights", "macs"):
         raise ValueError(f"Unknown budget {setting.budget!r}; the ratio is a share of the 'weights' or of the 'macs'.")
@@ -90,7 +124,10 @@ def masks_of(model: nn.Module, setting: Setting) -> Masks | None:
     if setting.method == "compact" and setting.budget != "macs":
         raise ValueError("A compact model loses a share of the MACs; give the budget 'macs'.")
     if make is None:
-        return make_masks(model, setting.ratio, setting.method, setting.seed, of=setting.budget)
+        wanted = masks_want(setting)
+        statistics = gathered(profile, setting, wanted) if wanted else None
+        method = method_of(setting)
+        return make_masks(model, setting.ratio, method, setting.seed, statistics=statistics, of=setting.budget)
     if setting.budget == "weights" or setting.method == "compact":
         return make(model, setting.ratio)
     return removing_macs(model, setting.ratio, lambda ratio: make(model, ratio))

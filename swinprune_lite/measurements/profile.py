@@ -76,6 +76,10 @@ class Profile:
         """The batches of an epoch's first `steps` steps, of this process's size; None: of a whole epoch."""
         return self.source.training_batches(self.models, self.batch_size // processes, seed, steps)
 
+    def calibration_batches(self, images: int) -> Batches:
+        """Training images that statistics are gathered on, so many, the same in every call."""
+        return self.source.calibration_batches(self.models, images)
+
     def digests(self, model: str, training_seed: int, training: bool) -> dict[str, str]:
         """SHA-256 of the weights and of the images, with the training images if they are used."""
         return self.source.digests(self.models, model, training_seed, training)
@@ -90,7 +94,9 @@ class Profile:
         told = {name: value if isinstance(value, (int, float)) else str(value) for name, value in recipe.items()}
         return {
             "recipe": told,
-            "digests": self.digests(setting.model, setting.training_seed, training=bool(setting.steps)),
+            "digests": self.digests(
+                setting.model, setting.training_seed, training=bool(setting.steps or setting.calibration)
+            ),
         }
 
     def describe(self) -> str:

@@ -11,7 +11,7 @@ class Setting:
 
     Attributes:
         model: name in the profile.
-        method: one of `measure.ways()`, or "dense".
+        method: one of `measure.ways()`; a criterion, a grouping and a budget with "/" between; or "dense".
         ratio: share that is removed, of what `budget` says.
         training_seed: which of the trained weights.
         seed: of random masks and of the fine-tuning's drawing of images; 0 where neither is used.
@@ -19,6 +19,9 @@ class Setting:
         images: evaluated, the first so many; 0: all.
         budget: what the ratio is a share of: the prunable "weights", or the model's "macs".
         teacher: what the fine-tuning learns from: "labels", or "dense", the dense model's predictions.
+        repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`; "": they are not.
+        calibration: real images that the criterion's statistics, or else the repair's, are gathered on; 0: none.
+        drawn: images that the repair draws where it has no real ones.
     """
 
     model: str
@@ -30,6 +33,9 @@ class Setting:
     images: int = 0
     budget: str = "weights"
     teacher: str = "labels"
+    repair: str = ""
+    calibration: int = 0
+    drawn: int = 64
 
     def told(self) -> dict:
         """The attributes that differ from their default, so that a new attribute changes nothing of old settings."""

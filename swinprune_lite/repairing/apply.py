@@ -1,16 +1,27 @@
 """Cut and repair: masks applied, and what cutting took given back to the weights that stay."""
 
+import copy
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
-from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, whole_weights
+from swinprune_lite.anatomy.inputs import COMPILED, image_shape
+from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of, prunable
+from swinprune_lite.calibration.statistics import input_moments
+from swinprune_lite.data.drawn import dead_leaves
+from swinprune_lite.files import reason
+from swinprune_lite.pruning.criteria import check_statistics
+from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, remove_masks, whole_weights
 from swinprune_lite.pruning.importance import check_weight
 from swinprune_lite.pruning.masks import check_masks
+from swinprune_lite.repairing.covariance import writer
 from swinprune_lite.repairing.rules import RULES, Layer, Rule
 from swinprune_lite.types import InputMoments
+
+DRAWN = 64  # images
+BATCH = 16  # of them at a time
 
 
 def repair(
@@ -18,27 +29,35 @@ def repair(
     masks: Mapping[str, torch.Tensor],
     rule: str | Rule = "refit",
     moments: Mapping[str, InputMoments] | None = None,
+    drawn: int = DRAWN,
+    seed: int = 0,
 ) -> None:
     """Give the weights that stay what cutting took from their layers; the masks are held, applied already or not.
 
     Nothing undoes it, since the weights that stay are changed too; keep a copy of the dense model if you want it
-    back. It comes before training, not after: what was cut is known only until then. Without `moments` no image is
-    used. With them the biases are changed as well, so that each output keeps its mean.
+    back. It comes before training, not after: what was cut is known only until then. Without `moments` no image of
+    any data is used. With them the biases are changed as well, so that each output keeps its mean.
 
     Args:
         model: the network that the masks were made for, whole, or cut by `apply_masks` and not trained, loaded into,
             unpickled or repaired since.
         masks: parameter name -> bool tensor of the parameter's shape, True = kept.
         rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
-        moments: of what each masked layer reads, from `input_moments`; None: each layer's own Gram matrix stands in
-            the place of its inputs' covariance.
+        moments: of what each masked layer reads, from `input_moments`; None: what weights and drawn images tell, see
+            `covariance`.
+        drawn: images of `dead_leaves` that the whole model runs on, in float64, where the rule asks for covariances and
+            there are no moments; 0: none, weights alone tell.
+        seed: of what is drawn.
 
     Raises:
         ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold
-            NaN or infinity or would after the repair, or moments that are missing; the model is as it was.
+            NaN or infinity or would after the repair, moments that are missing or do not fit, a model that does not
+            run on drawn images, or a number of them below 0; the model is as it was.
     """
     if not callable(rule) and rule not in RULES:
         raise ValueError(f"Unknown rule {rule!r}; choose one of {', '.join(RULES)}, or give a function.")
+    if not isinstance(drawn, int) or isinstance(drawn, bool) or drawn < 0:
+        raise ValueError(f"drawn must be a whole number of images, 0 (weights alone tell) or more; got {drawn!r}.")
     rule = rule if callable(rule) else RULES[rule]
     check_masks(model, masks)
     cutting = {name: mask for name, mask in masks.items() if not mask.all()}
@@ -52,12 +71,21 @@ def repair(
             "The weights that the masks prune are zero, and it is not known what they were: they were trained, loaded, "
             "unpickled or repaired since. Call repair on the whole model, or right after apply_masks."
         )
-    if moments is not None and (missing := [name for name in cutting if name not in moments]):
-        raise ValueError(f"The moments have nothing for {missing[0]}; gather them on the whole model.")
+    if moments is not None:
+        check_statistics("repair", InputMoments, parameters, moments, "moments")
+    told = cache(lambda: _drawn_moments(model, whole, drawn, seed))
+    matrices = {name: _matrix(whole.get(name, parameter)) for name, parameter in _others(model, weights)} | weights
     heads = _heads(model)
     repaired = {}
     for name, weight in weights.items():
-        layer = _layer(name, weight, cutting[name], heads.get(name, 1), moments)
+        layer = Layer(
+            weight,
+            cutting[name].cpu().flatten(1),
+            moments and moments[name],
+            writer(name, matrices.get),
+            (lambda name=name: told()[name]) if drawn else None,
+            **heads.get(name, {}),
+        )
         repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
     biases = _biases(model, weights, repaired, moments) if moments is not None else {}
     hold_with(model, masks, repaired | biases)
@@ -80,20 +108,37 @@ def _matrix(weight: torch.Tensor) -> torch.Tensor:
     return weight.detach().cpu().double().flatten(1)
 
 
-def _layer(
-    name: str, weight: torch.Tensor, mask: torch.Tensor, heads: int, moments: Mapping[str, InputMoments] | None
-) -> Layer:
-    groups = {QKV: (3 * heads, 1), PRJ: (1, heads)}.get(kind_of(name.rpartition(".")[0]), (1, 1))
-    return Layer(weight, mask.cpu().flatten(1), moments and moments[name], *groups)
+def _others(model: nn.Module, known: Mapping[str, torch.Tensor]) -> list[tuple[str, nn.Parameter]]:
+    """Prunable weights that no mask cuts: they write what others read."""
+    return [(name, model.get_parameter(name)) for name in prunable(model) if name not in known]
 
 
-def _heads(model: nn.Module) -> dict[str, int]:
-    """Name of a weight of an attention -> the attention's number of heads."""
+def _drawn_moments(
+    model: nn.Module, whole: Mapping[str, torch.Tensor], images: int, seed: int
+) -> dict[str, InputMoments]:
+    """What the whole model's layers read of drawn images, in float64, so that digits are the same on any processor."""
+    try:
+        dense = copy.deepcopy(getattr(model, COMPILED, model))
+        remove_masks(dense)
+        with torch.no_grad():
+            for name, tensor in whole.items():
+                dense.get_parameter(name.removeprefix(f"{COMPILED}.")).copy_(tensor)
+        leaves = dead_leaves(images, image_shape(model), seed).split(BATCH)
+        return input_moments(dense.double(), [(batch, torch.zeros(len(batch), dtype=torch.long)) for batch in leaves])
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{type(model).__name__} does not run on drawn images ({reason(error)}); give moments of real ones, or "
+            "drawn=0, so that weights alone tell."
+        ) from error
+
+
+def _heads(model: nn.Module) -> dict[str, dict[str, int]]:
+    """Name of a weight of an attention -> `Layer`'s equal parts of its rows or columns."""
     found = {}
     for path, _ in model.named_modules():
-        if kind_of(path) in (QKV, PRJ):
-            attention = model.get_submodule(path.rpartition(".")[0])
-            found[f"{path}.weight"] = getattr(attention, "num_heads", 1)
+        if (kind := kind_of(path)) in (QKV, PRJ):
+            heads = getattr(model.get_submodule(path.rpartition(".")[0]), "num_heads", 1)
+            found[f"{path}.weight"] = {"row_groups": 3 * heads} if kind is QKV else {"column_groups": heads}
     return found
 
 

@@ -1,23 +1,69 @@
-"""Which covariance a layer's inputs have: measured on images, or told by the layer's own weights.
+"""Which directions a layer's inputs vary in, as far as it can be told without data.
 
-In a network of linear layers that was trained by gradient descent with weight decay, the layers are balanced:
-W_{l+1}^T W_{l+1} = W_l W_l^T (Arora et al., 2018; Du et al., 2018). W_l W_l^T is, for white inputs of layer l, the
-covariance of what layer l + 1 reads. So a layer's own Gram matrix W^T W tells, up to a factor, in which directions its
-inputs vary: it has grown where there was something to read.
+A rule of repair weighs what a mask takes by the covariance of the layer's inputs. Three can be had without an image:
+
+- of white inputs, the identity: each input by itself, which says nothing;
+- told by weights. What proj reads was written by v, and what fc2 reads by fc1: for white inputs of the writer U it has
+  the covariance U U^T. Writers of the residual stream are many and far, but a trained layer has grown where there was
+  something to read: in a linear network trained by gradient descent W^T W is the writer's U U^T (layers are balanced;
+  Arora et al., 2018; Du et al., 2018). So qkv and fc1 tell by their own W^T W;
+- measured on images of nothing, see `data.drawn`.
+
+Each errs in its own way, so their mean counts, all scaled to a mean variance of 1: no constant is to be chosen.
 """
+
+from collections.abc import Callable
 
 import torch
 
-DAMPING = 0.1  # of the mean variance, added to each input's: directions that the weights say nothing of
+from swinprune_lite.anatomy.modules import FC2, PRJ, kind_of
+
+DAMPING = 0.1  # of the mean variance, added to each input's where images told the covariance
 
 
-def own_gram(weight: torch.Tensor) -> torch.Tensor:
-    """W^T W in the place of the inputs' covariance.
+def writer(name: str, weights: Callable[[str], torch.Tensor | None]) -> torch.Tensor | None:
+    """The matrix whose rows write what a weight reads: v for proj, fc1 for fc2; None for the others.
 
     Args:
-        weight: float64 (rows, columns).
+        name: of the weight.
+        weights: from a parameter's name to its matrix (rows, columns), or None if there is none.
+
+    Returns:
+        (columns of the weight, columns of the writer).
+    """
+    path = name.removesuffix(".weight")
+    above, kind = path.rpartition(".")[0], kind_of(path)
+    found = {PRJ: f"{above}.qkv.weight", FC2: f"{above}.fc1.weight"}.get(kind)
+    matrix = weights(found) if found else None
+    if matrix is None:
+        return None
+    own = matrix[2 * len(matrix) // 3 :] if kind is PRJ else matrix
+    reader = weights(name)
+    return own if reader is not None and len(own) == reader.shape[1] else None
+
+
+def told_by_weights(weight: torch.Tensor, written_by: torch.Tensor | None = None) -> torch.Tensor:
+    """U U^T of the writer, or the layer's own W^T W where none is known.
+
+    Args:
+        weight: W, float64 (rows, columns).
+        written_by: U, float64 (columns, columns of the writer).
 
     Returns:
         float64 (columns, columns).
     """
-    return weight.T @ weight
+    return weight.T @ weight if written_by is None else written_by @ written_by.T
+
+
+def mean_of(covariances: list[torch.Tensor]) -> torch.Tensor:
+    """The mean of covariances and of the identity, each scaled to a mean variance of 1.
+
+    Args:
+        covariances: float64 (columns, columns); one of zeros counts for nothing.
+
+    Returns:
+        float64 (columns, columns), positive definite.
+    """
+    scaled = [each / each.diagonal().mean() for each in covariances if each.diagonal().mean() > 0]
+    white = torch.eye(len(covariances[0]), dtype=covariances[0].dtype)
+    return torch.stack([*scaled, white]).mean(0)

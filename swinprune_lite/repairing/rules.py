@@ -6,7 +6,7 @@ v S v^T; times the root of their ratio, v gives what w gave. For white inputs (S
 norms. Where one direction of the inputs dominates and the row lies along it, it is the square of that ratio: removed
 weights are small, but they add up, since their inputs vary together. Measured factors lie between.
 
-S is told by the layer's own weights (`covariance.own_gram`), or measured on images (`calibration.statistics`).
+S is what weights and drawn images tell of it (`covariance`), or measured on real ones (`calibration.statistics`).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 
 from swinprune_lite.pruning.criteria import damped
-from swinprune_lite.repairing.covariance import DAMPING, own_gram
+from swinprune_lite.repairing.covariance import DAMPING, mean_of, told_by_weights
 from swinprune_lite.repairing.refit import least_squares, variance
 from swinprune_lite.types import InputMoments
 
@@ -26,7 +26,9 @@ class Layer(NamedTuple):
     Attributes:
         weight: before it was cut, float64 (rows, columns).
         mask: bool (rows, columns), True = kept.
-        moments: of its inputs; None: no image was used.
+        moments: of its inputs on real images; None: none was used.
+        written_by: the matrix whose rows write its inputs, float64 (columns, columns of the writer); None: unknown.
+        drawn: gives the moments of its inputs on drawn images; None: there are none.
         row_groups: equal parts of the rows: each head's q, k and v; 1 where there are none.
         column_groups: equal parts of the columns: what each head gives; 1 where there are none.
     """
@@ -34,6 +36,8 @@ class Layer(NamedTuple):
     weight: torch.Tensor
     mask: torch.Tensor
     moments: InputMoments | None = None
+    written_by: torch.Tensor | None = None
+    drawn: Callable[[], InputMoments] | None = None
     row_groups: int = 1
     column_groups: int = 1
 
@@ -44,8 +48,11 @@ class Layer(NamedTuple):
 
     @property
     def covariance(self) -> torch.Tensor:
-        """Of the inputs, float64 (columns, columns): measured, or told by the weights; see `covariance`."""
-        return damped(self.moments.covariance if self.moments else own_gram(self.weight), DAMPING)
+        """Of the inputs, float64 (columns, columns): on real images, or as told without; see `covariance`."""
+        if self.moments:
+            return damped(self.moments.covariance, DAMPING)
+        told = [told_by_weights(self.weight, self.written_by)]
+        return mean_of([*told, self.drawn().covariance] if self.drawn else told)
 
 
 Rule = Callable[[Layer], torch.Tensor]

@@ -3,9 +3,10 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -102,6 +103,10 @@ class Pretrained:
         self._compare_splits(models[0])
         known = config(models[0])
         return training_images(self._split("train"), known, Transform.of(known), batch_size, seed, steps)
+
+    def calibration_batches(self, models: Sequence[str], images: int) -> Iterator:
+        """The first so many images of an epoch of training, augmented as there."""
+        return islice(self.training_batches(models, images, 0, 1), 1)
 
     def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
         """SHA-256 of the weights, and over the names and sizes of the images; the transform in words."""

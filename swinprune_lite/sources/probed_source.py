@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.data.garments import SingleGarments, single_garments
-from swinprune_lite.data.pairs import DIGESTS
+from swinprune_lite.data.pairs import DIGESTS, GARMENTS
 from swinprune_lite.models.dinov2 import SHA256, dinov2_transform
 from swinprune_lite.models.probe import IMAGE_SIZE, NAME, TRAINING, load_probed, probe_card
 
@@ -55,6 +55,12 @@ class Probed:
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> "_Passes":
         """The first `steps` batches of a pass, in every epoch in another order; None: of a whole pass."""
         return _Passes(single_garments("calibration", dinov2_transform(IMAGE_SIZE), TRAINING, batch_size), seed, steps)
+
+    def calibration_batches(self, models: Sequence[str], images: int) -> Iterator:
+        """The first so many garments of "calibration", of every kind in turn."""
+        each = -(-images // len(GARMENTS))
+        data = single_garments("calibration", dinov2_transform(IMAGE_SIZE), each, self.batch_size)
+        return iter(replace(data, garments=data.garments[:images], labels=data.labels[:images]))
 
     def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
         """SHA-256 of the fetched weights, of the head and of the images; how many of these, and the transform."""

@@ -49,10 +49,17 @@ class Shipped:
         """The first `steps` batches of a pass, in every epoch of another one; None: of a whole pass."""
         return _Passes(**vars(lite_data("train", batch_size, seed)), steps=steps)
 
+    def calibration_batches(self, models: Sequence[str], images: int) -> Iterable:
+        """The first so many pairs of "calibration", in one batch: training garments that are not held out."""
+        return islice(lite_data("calibration", images), 1)
+
     def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
-        """SHA-256 of the weights and of the images, with the training images if they are used."""
-        used = DIGESTS if training else {name: value for name, value in DIGESTS.items() if name != "train"}
-        return {"weights": lite_card(model, training_seed)["sha256"], **used}
+        """SHA-256 of the weights and of the images, with the training images if they are used; another split's name."""
+        held_out = self.split == "held-out"
+        used = {name: value for name, value in DIGESTS.items() if name == "test" or training or held_out}
+        return {"weights": lite_card(model, training_seed)["sha256"], **used} | (
+            {"split": self.split} if held_out else {}
+        )
 
     def say(self, models: Sequence[str], live_images: int) -> str:
         """What the numbers are, and what they are not."""

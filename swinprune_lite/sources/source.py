@@ -35,6 +35,9 @@ class Source(Protocol):
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
         """The first `steps` batches of an epoch, the same in every call with this seed; None: of a whole epoch."""
 
+    def calibration_batches(self, models: Sequence[str], images: int) -> Batches:
+        """Training images that statistics are gathered on, so many, the same in every call."""
+
     def digests(self, models: Sequence[str], model: str, training_seed: int, training: bool) -> dict[str, str]:
         """SHA-256 of the weights and of the images, with the training images if they are used."""
 
