@@ -25,7 +25,7 @@ def dead_leaves(images: int, shape: tuple[int, int, int], seed: int = 0) -> torc
     Raises:
         ValueError: fewer than one image.
     """
-    if not isinstance(images, int) or images < 1:
+    if not isinstance(images, int) or isinstance(images, bool) or images < 1:
         raise ValueError(f"images must be a whole number of 1 or more; got {images!r}.")
     channels, height, width = shape
     drawn = np.random.default_rng(seed)

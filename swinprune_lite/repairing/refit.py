@@ -2,7 +2,7 @@
 
 import torch
 
-STEPS = 30  # of conjugate gradients: a fixed number, so that digits do not depend on where rounding ends them
+STEPS = 20  # of conjugate gradients: a fixed number, so that digits do not depend on where rounding ends them
 
 
 def least_squares(weight: torch.Tensor, mask: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:

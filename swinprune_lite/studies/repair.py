@@ -82,16 +82,17 @@ def whole() -> list[tuple[Profile, Setting]]:
 
 PRETRAINED = PROFILES["pretrained"]
 PRETRAINED_RATIOS = (0.3, 0.5)
+GARMENTS = 500  # fifty of each kind
 
 
 def pretrained() -> list[Setting]:
     """On the real pretrained transformer: cut, repaired without data, and with real images."""
-    found = [Setting(NAME)]
+    found = [Setting(NAME, images=GARMENTS)]
     for ratio in PRETRAINED_RATIOS:
         for method in METHODS:
-            cut = Setting(NAME, method, ratio)
+            cut = Setting(NAME, method, ratio, images=GARMENTS)
             found += [cut, replace(cut, repair=RULE)]
-        cut = Setting(NAME, "dimap", ratio)
+        cut = Setting(NAME, "dimap", ratio, images=GARMENTS)
         found += [replace(cut, repair="rows"), replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
         found += [replace(cut, repair=RULE, calibration=images) for images in (8, 32, 128)]
     return found

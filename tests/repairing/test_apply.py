@@ -10,11 +10,20 @@ import swinprune_lite as sp
 from swinprune_lite.acceleration.storage import load_pruned, save_pruned
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.pruning.holding import held_masks
+from swinprune_lite.repairing.apply import DRAWN
 from swinprune_lite.repairing.rules import RULES
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 
 QKV = "layers.0.blocks.0.attn.qkv.weight"
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Images of 224 pixels in float64 take time; that 64 are drawn by default is tested on lite models."""
+    defaults = list(sp.repair.__defaults__)
+    defaults[defaults.index(DRAWN)] = 2
+    monkeypatch.setattr(sp.repair, "__defaults__", tuple(defaults))
 
 
 @pytest.fixture
@@ -24,7 +33,7 @@ def swin(small_swin):
 
 @pytest.fixture(scope="module")
 def lite():
-    return sp.load_lite("swin_lite_tiny")
+    return sp.load_lite("swin_lite_micro")
 
 
 def outputs(model):
@@ -129,7 +138,14 @@ def test_what_does_not_fit_is_refused_and_the_model_left(swin):
         (swin, {"rule": lambda layer: None}, "it gave NoneType"),
         (swin, {"rule": lambda layer: layer.weight / 0}, f"{QKV} after the repair holds NaN or infinity"),
         (huge, {"rule": lambda layer: layer.weight * 2}, f"{QKV} after the repair holds NaN or infinity"),
-        (swin, {"moments": {}}, f"moments have nothing for {QKV}"),
+        (swin, {"moments": {}}, f"statistics have nothing for {QKV}"),
+        (
+            swin,
+            {"moments": masks},
+            r"repair wants input moments: give moments=input_moments\(model, batches\), not Tensor",
+        ),
+        (swin, {"drawn": -1}, "drawn must be a whole number of images, 0 .* or more; got -1"),
+        (swin, {"drawn": 1.5}, "drawn must be a whole number of images"),
     ):
         with pytest.raises(ValueError, match=said):
             sp.repair(model, masks, **given)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swinprune_lite.pruning.criteria import damped
-from swinprune_lite.repairing.covariance import DAMPING, own_gram
+from swinprune_lite.repairing.covariance import DAMPING, mean_of, told_by_weights, writer
 from swinprune_lite.repairing.refit import least_squares, variance
 from swinprune_lite.repairing.rules import RULES, Layer, norms
 from swinprune_lite.types import InputMoments
@@ -96,8 +96,63 @@ def test_each_rows_output_keeps_its_variance(name, moments):
     torch.testing.assert_close(variance(found, one.covariance), brute)
 
 
+@settings(deadline=None, max_examples=20)
+@given(WEIGHTS, st.integers(0, 1000))
+def test_a_covariance_without_images_is_the_mean_of_what_tells(weight, seed):
+    weight, moments = torch.as_tensor(weight), measured(weight.shape[1], seed)
+    other = torch.randn(weight.shape[1], 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    told = {
+        (): [weight.T @ weight],
+        ("written_by",): [other @ other.T],
+        ("drawn",): [weight.T @ weight, moments.covariance],
+        ("written_by", "drawn"): [other @ other.T, moments.covariance],
+    }
+    for given_parts, expected in told.items():
+        parts = {"written_by": other, "drawn": lambda: moments}
+        one = Layer(weight, weight > 0, **{part: parts[part] for part in given_parts})
+        scaled = [each * len(each) / each.trace() for each in expected if each.trace() > 0]
+        by_hand = sum([*scaled, torch.eye(weight.shape[1], dtype=torch.float64)]) / (1 + len(scaled))
+        torch.testing.assert_close(one.covariance, by_hand, rtol=1e-9, atol=1e-9)
+        assert torch.linalg.eigvalsh(one.covariance)[0] > 0.2 / (1 + len(scaled))
+
+
+def test_where_real_images_tell_nothing_else_counts():
+    one = layer(torch.randn(4, 6), 1, moments=measured(6, 2), written_by=torch.ones(6, 6), drawn=lambda: 1 / 0)
+    torch.testing.assert_close(one.covariance, damped(measured(6, 2).covariance, DAMPING))
+
+
+def test_what_writes_a_layers_inputs():
+    matrices = {
+        "a.attn.qkv.weight": torch.arange(24.0).view(12, 2),
+        "a.attn.proj.weight": torch.ones(3, 4),
+        "a.mlp.fc1.weight": torch.ones(6, 3),
+        "a.mlp.fc2.weight": torch.ones(3, 6),
+        "gated.mlp.fc1.weight": torch.ones(12, 3),
+        "gated.mlp.fc2.weight": torch.ones(3, 6),
+        "alone.mlp.fc2.weight": torch.ones(3, 6),
+    }
+    assert torch.equal(writer("a.attn.proj.weight", matrices.get), matrices["a.attn.qkv.weight"][8:])  # v
+    assert writer("a.mlp.fc2.weight", matrices.get) is matrices["a.mlp.fc1.weight"]
+    for name in ("a.attn.qkv.weight", "a.mlp.fc1.weight", "gated.mlp.fc2.weight", "alone.mlp.fc2.weight"):
+        assert writer(name, matrices.get) is None
+
+
+def test_conjugate_gradients_end_near_enough_on_what_layers_read():
+    """Inputs of which a few directions dominate, as in a transformer."""
+    drawn = torch.Generator().manual_seed(1)
+    few = torch.randn(300, 5, generator=drawn, dtype=torch.float64)
+    reads = few @ few.T + 0.01 * torch.rand(300, 1, generator=drawn, dtype=torch.float64) * torch.eye(300)
+    weight = torch.randn(20, 300, generator=drawn, dtype=torch.float64)
+    one = Layer(weight, torch.rand(20, 300, generator=drawn) < 0.5)
+    covariance = mean_of([reads, told_by_weights(weight)])
+    found = least_squares(weight, one.mask, covariance)
+    for row, kept, values in zip(weight, one.mask, found):
+        exact = torch.linalg.solve(covariance[kept][:, kept], (covariance @ row)[kept])
+        assert (values[kept] - exact).norm() < 1e-3 * exact.norm()
+
+
 def test_with_orthogonal_rows_of_one_length_variance_is_the_norm():
-    """A flat spectrum says nothing of the inputs: exponent 1. (Without the damping, which is flat too.)"""
+    """A flat spectrum says nothing of the inputs: exponent 1."""
     weight = torch.linalg.qr(torch.randn(9, 9, dtype=torch.float64))[0]
     one = layer(weight, 4)
     torch.testing.assert_close(RULES["variances"](one), RULES["rows"](one))
@@ -107,6 +162,6 @@ def test_where_all_rows_lie_along_one_direction_the_factor_is_the_norms_squared(
     """The other end, exponent 2."""
     weight = torch.outer(torch.tensor([1.0, -2.0, 0.5]), torch.randn(40)).double()
     one = layer(weight, 4)
-    covariance = own_gram(weight)
+    covariance = told_by_weights(weight)
     factor = (variance(weight, covariance) / variance(one.cut, covariance)).sqrt()
     torch.testing.assert_close(factor, weight.square().sum(1) / one.cut.square().sum(1))
