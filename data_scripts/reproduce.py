@@ -28,7 +28,8 @@ from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.numbers import TIMM_NAMES
-from swinprune_lite.studies import acceleration, reproduction
+from swinprune_lite.studies import reproduction
+from swinprune_lite.studies.every import measurements
 from swinprune_lite.studies.profiles import get_profile
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
@@ -38,14 +39,15 @@ Job = tuple[Profile, Setting]
 
 
 def jobs_of(profile: str) -> list[Job]:
-    """Every measurement of every study that the store holds; of other profiles the grid in one shot."""
+    """Every measurement that the store holds, of lite or of pretrained models; in the smoke profile the grid."""
     run = get_profile(profile)
     if not run.shipped:
         raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
-    if profile != "lite":
+    if profile == "smoke":
         return [(run, setting) for setting in reproduction.one_shot(run, range(run.replicates))]
-    found = [(run, setting) for setting in reproduction.whole(run)]
-    return found + [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
+    return [
+        (each, setting) for each, setting in measurements() if (each.name == "pretrained") == (profile == "pretrained")
+    ]
 
 
 def compute(missing: list[Job], store: Store, jobs: int) -> None:

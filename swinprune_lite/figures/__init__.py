@@ -13,6 +13,7 @@ from swinprune_lite.figures.architecture import (
     state_of_the_art,
 )
 from swinprune_lite.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
+from swinprune_lite.figures.repair import cut_and_repaired
 from swinprune_lite.figures.style import METHOD_STYLES, set_style
 from swinprune_lite.figures.theory import bound_looseness, distortions, speedups
 
@@ -23,6 +24,7 @@ __all__ = [
     "before_and_after",
     "bound_looseness",
     "components",
+    "cut_and_repaired",
     "differences",
     "distortions",
     "heat_map",

@@ -1,8 +1,13 @@
 """Past the paper: cut, then repair. Which rule was chosen on held-out training pairs, and what it brings on others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.intervals import interval, paired_difference, spread
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.models.lite import LITE_MODELS
@@ -20,6 +25,7 @@ RULE = "refit"
 CHOSEN_ON = ("swin_lite_micro", "swin_lite_tiny")
 METHODS = ("dimap", "lamp", "uniform", "global")
 RATIOS = (0.15, 0.3, 0.55, 0.7, 0.8, 0.9)
+FEWER = (0.3, 0.55, 0.8, 0.9)  # on small and base
 HIGH = (0.8, 0.9)
 RULES = (
     "rows",
@@ -53,8 +59,8 @@ def grid(models: Sequence[str] = PROFILE.models) -> list[Setting]:
     for model in models:
         for seed in seeds(model):
             found.append(setting(model, seed))
-            for method in METHODS:
-                for ratio in RATIOS:
+            for method in METHODS if model in CHOSEN_ON else METHODS[:3]:
+                for ratio in RATIOS if model in CHOSEN_ON else FEWER:
                     found += [setting(model, seed, method, ratio), setting(model, seed, method, ratio, repair=RULE)]
     return found
 
@@ -81,18 +87,154 @@ def whole() -> list[tuple[Profile, Setting]]:
 
 
 PRETRAINED = PROFILES["pretrained"]
-PRETRAINED_RATIOS = (0.3, 0.5)
+PRETRAINED_RATIOS = {0.5: METHODS, 0.3: METHODS[:3]}
 GARMENTS = 500  # fifty of each kind
 
 
 def pretrained() -> list[Setting]:
     """On the real pretrained transformer: cut, repaired without data, and with real images."""
     found = [Setting(NAME, images=GARMENTS)]
-    for ratio in PRETRAINED_RATIOS:
-        for method in METHODS:
+    for ratio, methods in PRETRAINED_RATIOS.items():
+        for method in methods:
             cut = Setting(NAME, method, ratio, images=GARMENTS)
             found += [cut, replace(cut, repair=RULE)]
-        cut = Setting(NAME, "dimap", ratio, images=GARMENTS)
-        found += [replace(cut, repair="rows"), replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
-        found += [replace(cut, repair=RULE, calibration=images) for images in (8, 32, 128)]
-    return found
+    cut = Setting(NAME, "dimap", max(PRETRAINED_RATIOS), images=GARMENTS)
+    found += [replace(cut, repair="rows"), replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
+    return found + [replace(cut, repair=RULE, calibration=images) for images in REAL[:3]]
+
+
+def reported(model: str) -> list[int]:
+    """Training seeds that results are of: not seed 0 where the rule was chosen on it."""
+    return [seed for seed in seeds(model) if seed or model not in CHOSEN_ON]
+
+
+def accuracy(evidence: Evidence, model: str, **asked) -> tuple[float, float]:
+    """Mean top-1 in percent over `reported` seeds, and half its 95 % interval over images and seeds.
+
+    Args:
+        evidence: of `PROFILE`.
+        model: a lite model.
+        asked: what `setting` takes: method, ratio, repair and the like.
+    """
+    found = [evidence.measurement(setting(model, seed, **asked)).top1[:IMAGES] for seed in reported(model)]
+    values = [100 * correct.double().mean().item() for correct in found]
+    mean = sum(values) / len(values)
+    return mean, math.hypot(interval(mean, IMAGES), spread(values) if len(values) > 1 else 0.0)
+
+
+def gain(evidence: Evidence, model: str, first: dict, second: dict) -> tuple[float, float]:
+    """Top-1 of the first minus the second's in points, training by training, and half its 95 % interval.
+
+    Args:
+        evidence: of `PROFILE`.
+        model: a lite model.
+        first: what `setting` takes.
+        second: the same of the other.
+    """
+    sides = (
+        [evidence.measurement(setting(model, seed, **side)).top1 for seed in reported(model)]
+        for side in (first, second)
+    )
+    return paired_difference(*([correct[:IMAGES] for correct in side] for side in sides))
+
+
+def gains(evidence: Evidence, method: str = "dimap", models: Sequence[str] = PROFILE.models) -> pd.DataFrame:
+    """What the repair brings to a method.
+
+    Returns:
+        A row a model and ratio: trainings (number of seeds), cut and repaired (mean top-1, percent), gain and gain_half
+        (points), lost and lost_half (dense minus repaired, points).
+    """
+    rows = []
+    for model in models:
+        for ratio in RATIOS if model in CHOSEN_ON else FEWER:
+            cut = {"method": method, "ratio": ratio}
+            repaired = cut | {"repair": RULE}
+            rows.append(
+                (
+                    model,
+                    ratio,
+                    len(reported(model)),
+                    accuracy(evidence, model, **cut)[0],
+                    accuracy(evidence, model, **repaired)[0],
+                    *gain(evidence, model, repaired, cut),
+                    *gain(evidence, model, {}, repaired),
+                )
+            )
+    names = ["model", "ratio", "trainings", "cut", "repaired", "gain", "gain_half", "lost", "lost_half"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def against_dimap(evidence: Evidence, models: Sequence[str] = PROFILE.models) -> pd.DataFrame:
+    """Other methods minus DIMAP, both cut and both repaired: who leads, and whether repair changes it.
+
+    Returns:
+        A row a model, method and ratio of `HIGH`: cut, cut_half, repaired, repaired_half (points).
+    """
+    rows = []
+    for model in models:
+        for method in METHODS[1:] if model in CHOSEN_ON else METHODS[1:3]:
+            for ratio in HIGH:
+                pairs = [
+                    gain(evidence, model, {"method": method, **more}, {"method": "dimap", **more})
+                    for more in ({"ratio": ratio}, {"ratio": ratio, "repair": RULE})
+                ]
+                rows.append((model, method, ratio, *pairs[0], *pairs[1]))
+    return pd.DataFrame(rows, columns=["model", "method", "ratio", "cut", "cut_half", "repaired", "repaired_half"])
+
+
+def by_rule(evidence: Evidence, choosing: Evidence) -> pd.DataFrame:
+    """Every rule on DIMAP's masks: on held-out pairs with seed 0, where one was chosen, and on test pairs with others.
+
+    Args:
+        evidence: of `PROFILE`.
+        choosing: of `CHOICE`.
+
+    Returns:
+        By rule, columns (model, ratio, "held-out" or "test"): top-1 in percent, mean over seeds.
+    """
+    found = {}
+    for model in CHOSEN_ON:
+        for ratio in HIGH:
+            for name, more in named_rules().items():
+                asked = {"method": "dimap", "ratio": ratio, **more}
+                held = choosing.measurement(replace(setting(model, 0, **asked), images=0))
+                found[(name, model, ratio, "held-out")] = 100 * held.top1.double().mean().item()
+                found[(name, model, ratio, "test")] = accuracy(evidence, model, **asked)[0]
+    return pd.Series(found).unstack([1, 2, 3]).loc[list(named_rules())]
+
+
+def named_rules() -> dict[str, dict]:
+    """What the chapter calls a rule -> what `setting` takes."""
+    found = {"cut": {}} | {rule: {"repair": rule} for rule in RULES}
+    found |= {f"{rule}, weights alone": {"repair": rule, "drawn": 0} for rule in ("variances", RULE)}
+    return found | {f"{RULE}, {images} real images": {"repair": RULE, "calibration": images} for images in REAL}
+
+
+def on_pretrained(evidence: Evidence) -> pd.DataFrame:
+    """The real pretrained transformer under its probe.
+
+    Args:
+        evidence: of `PRETRAINED`.
+
+    Returns:
+        A row a setting of `pretrained`: method, ratio, repair, real (images), drawn, top1 (percent) and gain, gain_half
+        (points over the same masks without repair).
+    """
+    rows = []
+    for each in pretrained():
+        correct = evidence.measurement(each).top1
+        cut = replace(each, repair="", calibration=0, drawn=Setting.drawn)
+        more = paired_difference([correct], [evidence.measurement(cut).top1])
+        rows.append(
+            (
+                each.method,
+                each.ratio,
+                each.repair,
+                each.calibration,
+                each.drawn,
+                100 * correct.double().mean().item(),
+                *more,
+            )
+        )
+    return pd.DataFrame(rows, columns=["method", "ratio", "repair", "real", "drawn", "top1", "gain", "gain_half"])

@@ -20,15 +20,16 @@ from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store, key, question
-from swinprune_lite.studies import acceleration, reproduction
+from swinprune_lite.studies import acceleration, repair, reproduction
 from swinprune_lite.studies.acceleration import PROFILE
+from swinprune_lite.studies.every import measurements
 from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[2]
 LITE = get_profile("lite")
+BASE = "swin_lite_base"
 SETTING = Setting("swin_lite_tiny", "dimap", 0.5)
 FOUND = Measurement(torch.arange(10_000) % 5 > 1, torch.ones(10_000, dtype=torch.bool), 5, 7, "masks", 1.5)
-STUDIES = [(LITE, reproduction.whole(LITE)), (PROFILE, acceleration.whole())]
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_two_recipes_of_one_setting_stand_side_by_side(tmp_path):
 
 def test_every_measurement_of_every_study_is_in_the_committed_store_and_nothing_else():
     committed = Store()
-    wanted = [(run, setting) for run, settings in STUDIES for setting in settings]
+    wanted = measurements()
     assert [setting for run, setting in wanted if committed.find(run, setting) is None] == []
     assert set(committed.records) == {question(run, setting) for run, setting in wanted}
 
@@ -142,13 +143,15 @@ def test_a_sample_drawn_afresh_is_recomputed():
     minutes each: none is.
     """
     committed, draw = Store(), random.SystemRandom()
-    grid, study = (settings for _, settings in STUDIES)
+    grid, study = reproduction.whole(LITE), acceleration.whole()
     tiny = [setting for setting in grid if setting.model.endswith("tiny")]
     drawn = [(LITE, setting, 500) for setting in draw.sample([s for s in grid if not s.steps], 7)]
     drawn += [(LITE, setting, None) for setting in draw.sample([s for s in tiny if not s.steps], 1)]
     drawn += [
         (PROFILE, setting, 500) for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 2)
     ]
+    repaired = [(run, setting) for run, setting in repair.whole() if setting.repair and setting.model != BASE]
+    drawn += [(run, setting, 500) for run, setting in draw.sample(repaired, 4)]
     found = [(run, setting, measure(run, setting, images)) for run, setting, images in drawn]
     assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []
 

@@ -1,0 +1,121 @@
+"""Past the paper: why cutting takes scale, and who can tell a repair which directions count."""
+
+import copy
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from torch import nn
+
+from swinprune_lite.anatomy.modules import kind_of, place, prunable
+from swinprune_lite.calibration.statistics import input_moments
+from swinprune_lite.pruning.holding import apply_masks
+from swinprune_lite.repairing.apply import repair
+from swinprune_lite.repairing.rules import RULES, Layer, norms
+from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
+from swinprune_lite.types import Batches, InputMoments, Masks
+
+CUT = "cut"
+TOLD_BY = ("nothing", "weights", "drawn images", "their mean", "real images")
+"""Who tells `refit` the covariance of what a layer reads."""
+
+
+def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> pd.DataFrame:
+    """What cutting does to each layer's output on real inputs, and what a refit told by each of `TOLD_BY` leaves of it.
+
+    Args:
+        model: dense.
+        masks: parameter name -> bool tensor of its shape.
+        real: moments of what each layer reads, on other images than the refit's own.
+
+    Returns:
+        By layer: kind; "norm" and "deviation" (medians over rows of what cutting leaves of the row's norm, and of the
+        standard deviation of what it gives); "exponent" (median of log deviation over log norm, rows that lost a tenth
+        of their norm); and by `CUT` and each of `TOLD_BY` the squared error of the output over its variance.
+    """
+    seen: dict[str, Layer] = {}
+    twin, names = copy.deepcopy(model), iter(prunable(model))
+    repair(twin, masks, lambda layer: seen.setdefault(next(names), layer).weight)
+    rows = []
+    for name, layer in seen.items():
+        truth = real[name].covariance
+        left, before = _variance(layer.cut, truth), _variance(layer.weight, truth)
+        norm = (layer.cut.square().sum(1) / layer.weight.square().sum(1)).sqrt()
+        deviation = (left / before).sqrt()
+        lost = (norm < 0.9) & (norm > 0)
+        told = {
+            "nothing": layer._replace(moments=None, written_by=torch.eye(layer.weight.shape[1]).double(), drawn=None),
+            "weights": layer._replace(drawn=None),
+            "drawn images": layer._replace(moments=layer.drawn()),
+            "their mean": layer,
+            "real images": layer._replace(moments=real[name]),
+        }
+        found = {CUT: layer.cut} | {who: RULES["refit"](told[who]) for who in TOLD_BY}
+        errors = {who: float(_variance(layer.weight - one, truth).sum() / before.sum()) for who, one in found.items()}
+        rows.append(
+            {
+                "layer": name.removesuffix(".weight"),
+                "kind": kind_of(name.removesuffix(".weight")).label,
+                "norm": float(norm.median()),
+                "deviation": float(deviation.median()),
+                "exponent": float((deviation.log() / norm.log())[lost].median()),
+                **errors,
+            }
+        )
+    return pd.DataFrame(rows).set_index("layer")
+
+
+def stream(dense: nn.Module, others: Mapping[str, nn.Module], images: Batches) -> pd.DataFrame:
+    """The residual stream after each block: standard deviation of its channels over that of the dense model's.
+
+    Args:
+        dense: a Swin.
+        others: name -> the same network, pruned.
+        images: pairs of images (B, C, H, W) and classes.
+
+    Returns:
+        By stage and block, a column a model: the root of the ratio of the variances, summed over channels.
+    """
+    found = {name: _after_blocks(model, images) for name, model in {"dense": dense, **others}.items()}
+    table = pd.DataFrame({name: found[name] / found["dense"] for name in others}) ** 0.5
+    return table.rename_axis(["stage", "block"])
+
+
+def pruned(model: nn.Module, masks: Masks, rule: str = "") -> nn.Module:
+    """A copy, cut and, if a rule is given, repaired."""
+    twin = copy.deepcopy(model)
+    if rule:
+        repair(twin, masks, rule)
+    else:
+        apply_masks(twin, masks)
+    return twin
+
+
+def power(exponent: float):
+    """The rule that gives each row what it lost of its norm, to an exponent."""
+    return norms(1, exponent=exponent)
+
+
+def moments_on(model: nn.Module, batches: Batches) -> dict[str, InputMoments]:
+    """`input_moments` of a float64 copy: the same digits on any processor."""
+    return input_moments(copy.deepcopy(model).double(), batches)
+
+
+def _variance(weight: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
+    return ((weight @ covariance) * weight).sum(1)
+
+
+def _after_blocks(model: nn.Module, images: Batches) -> pd.Series:
+    variances, twin = {}, copy.deepcopy(model).double()
+
+    def keep(where: tuple[int, int]):
+        return lambda block, given, output: variances.__setitem__(
+            where, float(output.flatten(0, -2).var(0, correction=0).sum())
+        )
+
+    for path, module in twin.named_modules():
+        if (where := place(f"{path}.")) and path.count(".") == 3:
+            module.register_forward_hook(keep(where))
+    with in_evaluation(twin), plain_arithmetic(), torch.inference_mode():
+        twin(torch.cat([batch for batch, _ in images]).double())
+    return pd.Series(variances)
