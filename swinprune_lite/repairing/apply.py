@@ -30,8 +30,9 @@ def repair(
             unpickled or repaired since.
         masks: parameter name -> bool tensor of the parameter's shape, True = kept.
         rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
-        moments: of what each masked layer reads, from `input_moments`; None: each layer's own Gram matrix stands in
-            the place of its inputs' covariance.
+        moments: of what each masked layer reads, measured by `input_moments` or guessed by `propagated_moments`; None:
+            each layer's own Gram matrix stands in the place of its inputs' covariance. It knows nothing of hidden units
+            and heads that leave whole, so with the masks of `structured_masks` give moments, and "least squares".
 
     Raises:
         ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold
