@@ -2,8 +2,8 @@
 
 A LayerNorm's output x has, over its channels together, the mean and variance of its beta and gamma; as if the
 normalised channels were alike and independent, E[x] = beta and Cov(x) = diag(gamma^2). They are not, so this is a
-guess. What it is good for is judged on images: on the lite models it tells fc2's inputs well and the projection's
-mean badly.
+guess. Judged on images (correlation with measured means and variances, mean over the blocks), it tells fc2's inputs on
+the lite models (0.7 and 0.8) better than on DINOv2's ViT-S (0.3 and 0.2), and the projection's mean nowhere (0.1, 0.2).
 
 - u = W x + b has the mean W beta + b and the covariance W diag(gamma^2) W^T.
 - The MLP's h = a(u) is taken as if u were Gaussian. Unit by unit its mean and variance are integrals over one normal
