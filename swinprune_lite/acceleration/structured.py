@@ -1,4 +1,4 @@
-"""Structured masks: whole hidden units and heads go, chosen by equation 10 on the energy of groups.
+"""Structured masks: whole hidden units and heads go, chosen by equation 10 on what groups are worth.
 
 The budget is MACs, and a group of stage 1 costs as many as several of stage 4: what is ranked, over all
 layers of a module, is therefore the score for its price, as a knapsack is filled by value a weight. (For
@@ -8,16 +8,20 @@ group costs on a clock: its MACs, and the numbers it writes to memory, each wort
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.energies import energies
+from swinprune_lite.acceleration.energies import energies, variances
 from swinprune_lite.anatomy.modules import unpruned_layers
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, PART_KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
+from swinprune_lite.pruning.criteria import check_statistics
 from swinprune_lite.pruning.importance import check_weight, importance
-from swinprune_lite.types import InputSize, Masks
+from swinprune_lite.types import InputMoments, InputSize, Masks
+
+CRITERIA = ("energy", "variance")
 
 MULTIPLE = 64
 LEAST_GROUPS = 8  # of an MLP, or they would be too coarse to choose from
@@ -32,6 +36,8 @@ def structured_masks(
     input_size: InputSize | None = None,
     multiple: int = MULTIPLE,
     heads_share: float = HEADS_SHARE,
+    criterion: str = "energy",
+    statistics: Mapping[str, InputMoments] | None = None,
 ) -> Masks:
     """Masks that take whole hidden units and heads, so that `compact` can make the matrices smaller.
 
@@ -39,13 +45,17 @@ def structured_masks(
     `ratio` of the whole model's. Every block keeps a head, and every MLP some hidden units.
 
     Args:
-        model: a network in which `parts` finds something; it is left as it is, and no image is used.
+        model: a network in which `parts` finds something; it is left as it is.
         ratio: share of the model's MACs to remove, in [0, 1); met from above, by the next group.
         input_size: side, (height, width) or (channels, height, width) in pixels; None: the model's own.
         multiple: hidden units leave in groups of so many, since kernels are slower at odd widths; of half or
             a quarter as many and so on where an MLP would have fewer than eight groups, or a remainder.
         heads_share: 1 cuts both modules alike, as the paper does its modules. Attention takes more of the time
-            than its MACs tell (softmax, copies), so somewhat more of it pays on a clock.
+            than its MACs tell (softmax, copies), so somewhat more of it may pay on a clock. Accuracy asks for less:
+            of what the projections give, heads take far more with them than hidden units do of what MLPs give.
+        criterion: what a group is worth: "energy", its part in equation 7's bound, or "variance", its part in the
+            variance of the block's output; see `energies`.
+        statistics: for "variance", of `input_moments`; None: they are guessed from the weights, without an image.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
@@ -55,8 +65,10 @@ def structured_masks(
 
     Raises:
         ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
-            a model without groups that can leave or with such that it does not use, an input size that it does not
-            take or that has to be given, or weights that are not floating numbers or hold NaN or infinity.
+            an unknown criterion, statistics that do not fit, "variance" without them for blocks whose weights do not
+            tell what they read (Swin V2), a model without groups that can leave or with such that it does not use, an
+            input size that it does not take or that has to be given, or weights that are not floating numbers or hold
+            NaN or infinity.
     """
     if not isinstance(ratio, (int, float)) or not 0 <= ratio < 1:
         raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
@@ -64,6 +76,10 @@ def structured_masks(
         raise ValueError(f"multiple must be a whole number of hidden units, 1 or more; got {multiple!r}.")
     if not heads_share >= 0:
         raise ValueError(f"heads_share must be a number of 0 or more; got {heads_share!r}.")
+    if criterion not in CRITERIA:
+        raise ValueError(f"Unknown criterion {criterion!r}; choose one of {', '.join(CRITERIA)}.")
+    if criterion == "energy" and statistics is not None:
+        raise ValueError("The criterion energy is of weights alone; leave the statistics out, or choose variance.")
     found = parts(model)
     if not found:
         raise ValueError(
@@ -73,6 +89,9 @@ def structured_masks(
     names = [f"{layer}.weight" for part in found for layer in (part.writer, part.reader)]
     for name in names:
         check_weight(name, model.get_parameter(name))
+    if statistics is not None:
+        readers = {name: model.get_parameter(name) for name in names[1::2]}
+        check_statistics("The criterion variance", InputMoments, readers, statistics)
     if whole := unpruned_layers(model, names):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
@@ -82,7 +101,8 @@ def structured_masks(
     dense, positions = macs_and_positions(model, input_size)
     if unused := [name for name in names if name not in positions]:
         raise ValueError(f"{', '.join(unused)}: no product of {type(model).__name__} uses this; take the layer out.")
-    ranked = [_Ranked(model, part, multiple, positions) for part in found]
+    worths = (energies(model, part) if criterion == "energy" else variances(model, part, statistics) for part in found)
+    ranked = [_Ranked(model, part, worth, multiple, positions) for part, worth in zip(found, worths)]
     shares = {HIDDEN: 1.0, HEADS: heads_share}
     wanted, most = dense * ratio, _cut(ranked, 1.0, shares)
     if (possible := _removed_macs(ranked, most)) < wanted:
@@ -102,19 +122,23 @@ def structured_masks(
 
 
 class _Ranked:
-    """A part's groups from the highest energy to the lowest: units, MACs, and scores for the price."""
+    """A part's groups from the one worth most to the one worth least: units, MACs, and scores for the price.
 
-    def __init__(self, model: nn.Module, part: Part, multiple: int, positions: dict[str, int]) -> None:
+    `worth` is that of each unit, float64 (count,), summing to 1.
+    """
+
+    def __init__(
+        self, model: nn.Module, part: Part, worth: torch.Tensor, multiple: int, positions: dict[str, int]
+    ) -> None:
         self.part, size = part, 1
         if part.kind == HIDDEN:
             size = multiple
             while size > 1 and (part.count % size or part.count < LEAST_GROUPS * size):
                 size //= 2
-        energy = energies(model, part)
-        self.units = energy.sort(descending=True, stable=True).indices.view(-1, size)
+        self.units = worth.sort(descending=True, stable=True).indices.view(-1, size)
         macs, written = unit_cost(model, part, positions)
         self.macs, price = size * macs, size * (macs + BALANCE * written)
-        self.scores = importance(energy[self.units].sum(1).sqrt()) / price  # importance squares what it is given
+        self.scores = importance(worth[self.units].sum(1).sqrt()) / price  # importance squares what it is given
 
     def kept(self, gone: int) -> torch.Tensor:
         """Bool (count,), False for the units of the `gone` lowest groups."""

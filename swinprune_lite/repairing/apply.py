@@ -43,11 +43,9 @@ def repair(
             unpickled or repaired since.
         masks: parameter name -> bool tensor of the parameter's shape, True = kept.
         rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
-        moments: of what each masked layer reads, from `input_moments`; None: what weights and drawn images tell, see
-            `covariance`.
-        drawn: images of `dead_leaves` that the whole model runs on, in float64, where the rule asks for covariances and
-            there are no moments; 0: none, weights alone tell.
-        seed: of what is drawn.
+        moments: of what each masked layer reads, measured by `input_moments` or guessed by `propagated_moments`; None:
+            what weights and drawn images tell, see `covariance`. With the masks of `structured_masks` give moments, and
+            "least squares": the default harms them.
 
     Raises:
         ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold

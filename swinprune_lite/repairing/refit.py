@@ -9,7 +9,8 @@ def least_squares(weight: torch.Tensor, mask: torch.Tensor, covariance: torch.Te
     """The weights V, zero where the mask prunes, of the least E|W x - V x|^2 = tr (W - V) S (W - V)^T.
 
     Each row's normal equations, S[kept, kept] v[kept] = (S w)[kept], solved for all rows at once by conjugate gradients
-    with the diagonal as preconditioner.
+    with the diagonal as preconditioner. Where whole columns leave, as with hidden units and heads, all rows have the
+    same equations, and one factorisation solves them: V_k = W_k + W_p S_pk S_kk^-1, k the kept columns, p the pruned.
 
     Args:
         weight: W, float64 (rows, columns).
@@ -20,6 +21,12 @@ def least_squares(weight: torch.Tensor, mask: torch.Tensor, covariance: torch.Te
         float64 (rows, columns).
     """
     found = weight * mask
+    if len(mask) and (mask == mask[0]).all():
+        kept, pruned = mask[0], ~mask[0]
+        found[:, kept] += torch.linalg.solve(
+            covariance[kept][:, kept], covariance[kept][:, pruned] @ weight[:, pruned].T
+        ).T
+        return found
     diagonal = covariance.diagonal()
     residual = ((weight - found) @ covariance) * mask
     ready = residual / diagonal

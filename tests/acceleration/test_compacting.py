@@ -19,8 +19,10 @@ from swinprune_lite.acceleration import (
     save_compact,
     structured_masks,
 )
-from swinprune_lite.acceleration.energies import energies
+from swinprune_lite.acceleration.energies import energies, variances
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, Part, parts
+from swinprune_lite.calibration.propagated import part_moments, propagated_moments
+from swinprune_lite.calibration.statistics import input_moments
 
 ARCHITECTURES = {
     "swin_tiny_patch4_window7_224": {"img_size": 112},
@@ -96,6 +98,63 @@ def test_energy_is_the_derivations_by_brute_force():
     assert energies(model, mlp).sum().item() == pytest.approx(1)
 
 
+def test_variance_is_what_the_blocks_output_loses_by_brute_force():
+    """A group's own part of the output's variance: what would be left of it if all other groups stood still."""
+    model = sp.load_lite("swin_lite_micro")
+    for part in (each for each in parts(model) if "layers.2.blocks.0" in each.path):
+        covariance = part_moments(model, part)[1].covariance
+        reader = model.get_submodule(part.reader).weight.detach().double()
+        wanted = []
+        for group in range(part.count):
+            alone = torch.zeros_like(reader)
+            lines = slice(group * part.width, (group + 1) * part.width)
+            alone[:, lines] = reader[:, lines]
+            wanted.append((alone @ covariance @ alone.T).trace())
+        torch.testing.assert_close(variances(model, part), torch.stack(wanted) / sum(wanted))
+
+
+def test_a_unit_that_does_not_vary_leaves_first():
+    model = sp.load_lite("swin_lite_micro")
+    mlp = next(part for part in parts(model) if part.kind == HIDDEN and part.count == 128)
+    with torch.no_grad():
+        model.get_submodule(mlp.writer).bias[5] = -100.0  # GELU gives zero
+    assert variances(model, mlp)[5] == 0
+    assert energies(model, mlp)[5] > 0
+    masks = structured_masks(model, 0.02, multiple=1, heads_share=0, criterion="variance")
+    assert not masks[f"{mlp.reader}.weight"][:, 5].any()
+
+
+def test_heads_by_variance_change_the_outputs_less_where_energy_errs():
+    model = sp.load_lite("swin_lite_tiny", 1)
+    images = next(iter(sp.lite_data("smoke", 30)))[0]
+    changes = {}
+    with torch.inference_mode():
+        for criterion in ("energy", "variance"):
+            small = compact(model, structured_masks(model, 0.3, heads_share=0.5, criterion=criterion))
+            changes[criterion] = (small(images) - model(images)).norm()
+    assert changes["variance"] < 0.8 * changes["energy"]
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "deit_tiny_patch16_224", "swinv2_tiny_window8_256"])
+def test_repaired_and_compacted_is_repaired_and_masked(name):
+    narrow = (
+        {"embed_dim": 32, "num_heads": (2, 4), "depths": (1, 1)} if "swin" in name else {"embed_dim": 48, "depth": 1}
+    )
+    model = rough(name, img_size=64, **narrow)
+    images = torch.randn(6, 3, 64, 64)
+    measured = input_moments(model, [(images, torch.zeros(6, dtype=torch.long))])
+    masks = structured_masks(model, 0.3, criterion="variance", statistics=measured)
+    for moments in (measured,) if "v2" in name else (measured, propagated_moments(model)):
+        repaired = copy.deepcopy(model)
+        sp.repair(repaired, masks, "least squares", moments)
+        with torch.inference_mode():
+            dense, wanted, cut = model(images), repaired(images), masked(model, masks)(images)
+            torch.testing.assert_close(compact(repaired, masks)(images), wanted, atol=1e-5, rtol=1e-5)
+        assert (wanted - cut).abs().max() > 1e-3
+        if moments is measured:
+            assert (wanted - dense).norm() < (cut - dense).norm()
+
+
 def test_matrices_of_zeros_have_no_energy_and_their_groups_go_first():
     model = sp.create_lite("swin_lite_tiny")
     mlp = next(part for part in parts(model) if part.kind == HIDDEN)
@@ -146,6 +205,15 @@ def test_refuses_what_cannot_be_done():
         structured_masks(model, 0.99)
     with pytest.raises(ValueError, match="multiple must be a whole number"):
         structured_masks(model, 0.5, multiple=0)
+    with pytest.raises(ValueError, match="Unknown criterion 'magic'; choose one of energy, variance"):
+        structured_masks(model, 0.5, criterion="magic")
+    with pytest.raises(ValueError, match="The criterion variance wants input moments: give statistics=input_moments"):
+        structured_masks(model, 0.5, criterion="variance", statistics={"magic": 1})
+    with pytest.raises(ValueError, match="The criterion energy is of weights alone"):
+        structured_masks(model, 0.5, statistics={})
+    second = timm.create_model("swinv2_tiny_window8_256", img_size=64, embed_dim=32, depths=(1, 1), num_heads=(2, 4))
+    with pytest.raises(ValueError, match=r"SwinTransformerV2Block, which has no LayerNorm before its layers"):
+        structured_masks(second, 0.5, criterion="variance")
     with pytest.raises(ValueError, match="ResNet has no hidden units or heads"):
         structured_masks(timm.create_model("resnet18"), 0.5)
     with torch.no_grad():

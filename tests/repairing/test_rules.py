@@ -42,6 +42,19 @@ def test_least_squares_solves_each_rows_normal_equations(weight, seed):
         assert not values[~kept].any()
 
 
+@settings(deadline=None, max_examples=40)
+@given(WEIGHTS, st.integers(0, 1000), st.sampled_from([0.0, 0.5, 1.0]))
+def test_whole_columns_leave_as_single_weights_do(weight, seed, share):
+    weight = torch.as_tensor(weight)
+    kept = torch.rand(weight.shape[1], generator=torch.Generator().manual_seed(seed)) < share
+    covariance = damped(measured(weight.shape[1], seed).covariance, DAMPING)
+    found = least_squares(weight, kept.expand(weight.shape), covariance)
+    below = torch.cat([kept.expand(weight.shape), ~kept[None]])  # a row of another mask: no factorisation for all
+    slowly = least_squares(torch.cat([weight, weight[:1]]), below, covariance)[:-1]
+    torch.testing.assert_close(found, slowly, rtol=1e-5, atol=1e-6)
+    assert not found[:, ~kept].any()
+
+
 @settings(deadline=None, max_examples=20)
 @given(WEIGHTS, st.integers(0, 1000), st.sampled_from([*RULES]))
 def test_a_rule_keeps_zeros_and_whole_layers_and_gives_numbers(weight, seed, name):
