@@ -45,7 +45,7 @@ def repair(
         rule: of `RULES`; or your own, a function of a `Layer` that gives its weights, float64 (rows, columns).
         moments: of what each masked layer reads, measured by `input_moments` or guessed by `propagated_moments`; None:
             what weights and drawn images tell, see `covariance`. With the masks of `structured_masks` give moments, and
-            "least squares": the default harms them.
+            "least squares": the default may harm them.
 
     Raises:
         ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold

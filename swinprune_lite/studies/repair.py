@@ -47,7 +47,7 @@ SEEDS_OF_RULES = 3
 
 def setting(model: str, seed: int, method: str = "dense", ratio: float = 0.0, **more) -> Setting:
     """One measurement; seed 0 of the paper's three sizes on all images, as in the reproduction, the others on 5,000."""
-    whole = seed == 0 and model in PROFILES["lite"].models and not more
+    whole = seed == 0 and model in PROFILES["lite"].models and not any(more.values())
     return Setting(model, method, ratio, seed, images=0 if whole else IMAGES, **more)
 
 
