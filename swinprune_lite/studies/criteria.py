@@ -1,0 +1,169 @@
+"""Past the paper: what data is worth. Criteria with and without it, at the same ratio, by how many images they see."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.intervals import interval
+from swinprune_lite.measurements.profile import Profile
+from swinprune_lite.measurements.setting import Setting
+from swinprune_lite.pruning.methods import METHODS, Method
+from swinprune_lite.repairing.sparsegpt import SPARSE_GPT
+from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, PROFILE, RULE, accuracy, reported, setting
+
+DATA_FREE = ("relative_energy", "magnitude")
+WITH_DATA = ("wanda", "taylor", "fisher", "obs", "activation_energy", SPARSE_GPT)
+GROUPINGS = ("by_layer", "by_module", "whole_model")
+CALIBRATION = (8, 32, 128, 512)  # real images
+USUAL = 128  # of a choice, and where one number has to do
+RATIO, LOWER = 0.8, 0.7
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+FULL = "swin_lite_micro"
+
+CHOSEN = {
+    "relative_energy": "whole_model",
+    "magnitude": "whole_model",
+    "wanda": "by_layer",
+    "taylor": "whole_model",
+    "fisher": "whole_model",
+    "obs": "by_layer",
+    "activation_energy": "whole_model",
+    SPARSE_GPT: "by_layer",
+}
+"""Of each criterion the grouping that `choice` puts first."""
+
+REPAIRED = ("activation_energy", "fisher")
+"""The two criteria with data that `choice` puts first, by their best grouping; they are repaired too."""
+
+
+def method(criterion: str, grouping: str | None = None) -> str:
+    """The name in a setting of a criterion with a grouping, None: the chosen one; of `METHODS` where it has one there.
+
+    Within a layer equation 10 orders as the magnitude does, and on activations as Wanda does: by layer they are one.
+    """
+    if criterion == SPARSE_GPT:
+        return SPARSE_GPT
+    grouping = grouping or CHOSEN[criterion]
+    if grouping == "by_layer":
+        criterion = {"relative_energy": "magnitude", "activation_energy": "wanda"}.get(criterion, criterion)
+    parts = Method(criterion, grouping, "same_share")
+    return next((name for name, known in METHODS.items() if known == parts), "/".join(parts))
+
+
+def asked(criterion: str, grouping: str | None = None, images: int = USUAL, repaired: bool = False, **more) -> dict:
+    """What `repair.setting` takes: a criterion that sees so many images, if it wants any; the repair sees none.
+
+    Args:
+        criterion: of `DATA_FREE` or `WITH_DATA`.
+        grouping: None: the chosen one.
+        images: real ones; a criterion without data sees none.
+        repaired: whether the weights that stay are repaired, from drawn images.
+        more: in place of what follows from the others, such as the ratio.
+    """
+    calibration = images if criterion in WITH_DATA else 0
+    found = {"method": method(criterion, grouping), "ratio": RATIO, "calibration": calibration}
+    return found | ({"repair": RULE} if repaired else {}) | more
+
+
+def in_repair(images: int) -> dict:
+    """What `repair.setting` takes: equation 10 without data, and so many images for the repair alone."""
+    return asked("relative_energy", repaired=True, calibration=images)
+
+
+def at_alpha(alpha: float) -> dict:
+    """What `repair.setting` takes: equation 10 on activations to the power of alpha; 0: without data."""
+    edges = {0.0: "relative_energy", 1.0: "activation_energy"}
+    name = method(edges.get(alpha, f"between({alpha})"), CHOSEN["activation_energy"])
+    return {"method": name, "ratio": RATIO, "calibration": USUAL if alpha else 0}
+
+
+def combinations() -> list[tuple[str, str]]:
+    """Every criterion with every grouping that it is compared in."""
+    pairs = [(criterion, grouping) for criterion in (*DATA_FREE, *WITH_DATA) for grouping in GROUPINGS]
+    return [pair for pair in pairs if pair[0] != SPARSE_GPT or pair[1] == "by_layer"]
+
+
+def choosing() -> list[Setting]:
+    """What is compared on held-out training pairs, all of them, with seed 0."""
+    found = [Setting(model) for model in CHOSEN_ON]
+    return list(dict.fromkeys(found + [_held(model, *pair) for model in CHOSEN_ON for pair in combinations()]))
+
+
+def _held(model: str, criterion: str, grouping: str) -> Setting:
+    return replace(setting(model, 0, **asked(criterion, grouping)), images=0)
+
+
+def cases(model: str) -> list[dict]:
+    """What is reported of a model: of the full one everything, of the other the usual number of images."""
+    counts = CALIBRATION if model == FULL else (USUAL,)
+    found = [{}]
+    for criterion, grouping in combinations():
+        if criterion in DATA_FREE:
+            found += [asked(criterion, grouping), asked(criterion, grouping, repaired=True)]
+    found += [asked(criterion, images=images) for criterion in WITH_DATA for images in counts]
+    found += [asked(criterion, images=images, repaired=True) for criterion in REPAIRED for images in counts]
+    found += [in_repair(images) for images in counts]
+    if model == FULL:
+        found += [asked(criterion, ratio=LOWER) for criterion in CHOSEN] + [at_alpha(alpha) for alpha in ALPHAS]
+    return found
+
+
+def grid() -> list[Setting]:
+    """What is measured on test pairs."""
+    found = [setting(model, seed, **case) for model in CHOSEN_ON for seed in reported(model) for case in cases(model)]
+    return list(dict.fromkeys(found))
+
+
+def whole() -> list[tuple[Profile, Setting]]:
+    """What the store holds for the chapter."""
+    return [(CHOICE, each) for each in choosing()] + [(PROFILE, each) for each in grid()]
+
+
+def choice(evidence: Evidence) -> pd.DataFrame:
+    """Every criterion with every grouping on held-out training pairs, seed 0, from the usual number of images.
+
+    Args:
+        evidence: of `CHOICE`.
+
+    Returns:
+        By criterion and grouping: top-1 (percent) of each model of `CHOSEN_ON`, their mean, and "±", half the mean's
+        95 % interval over images. The first of equal means is the chosen one.
+    """
+    rows = {}
+    for pair in combinations():
+        found = [evidence.measurement(_held(model, *pair)).top1.double() for model in CHOSEN_ON]
+        values = [100 * correct.mean().item() for correct in found]
+        halves = [interval(value, len(correct)) for value, correct in zip(values, found)]
+        rows[pair] = [*values, sum(values) / len(values), sum(half**2 for half in halves) ** 0.5 / len(halves)]
+    index = pd.MultiIndex.from_tuples(rows, names=["criterion", "grouping"])
+    return pd.DataFrame(list(rows.values()), index, [*CHOSEN_ON, "mean", "±"])
+
+
+def curves(evidence: Evidence, model: str = FULL) -> pd.DataFrame:
+    """Accuracy by the number of real images, at `RATIO`.
+
+    Args:
+        evidence: of `PROFILE`.
+        model: of `CHOSEN_ON`; one that is not full was measured with the usual number of images alone.
+
+    Returns:
+        A row a way and number: criterion, where (what data goes into: "choice", "repair" or, with 0 images, ""),
+        repaired, images, top1 (mean over seeds, percent), half (of its 95 % interval, points).
+    """
+    counts = CALIBRATION if model == FULL else (USUAL,)
+    asking = [
+        (name, "", repaired, 0, asked(name, repaired=repaired)) for name in DATA_FREE for repaired in (False, True)
+    ]
+    for images in counts:
+        asking += [(name, "choice", False, images, asked(name, images=images)) for name in WITH_DATA]
+        asking += [(name, "choice", True, images, asked(name, images=images, repaired=True)) for name in REPAIRED]
+        asking += [("relative_energy", "repair", True, images, in_repair(images))]
+    rows = [(*about, *accuracy(evidence, model, **case)) for *about, case in asking]
+    return pd.DataFrame(rows, columns=["criterion", "where", "repaired", "images", "top1", "half"])
+
+
+def by_alpha(evidence: Evidence) -> pd.DataFrame:
+    """Accuracy of the full model by alpha, from the usual number of images: alpha, top1 (percent), half (points)."""
+    rows = [(alpha, *accuracy(evidence, FULL, **at_alpha(alpha))) for alpha in ALPHAS]
+    return pd.DataFrame(rows, columns=["alpha", "top1", "half"])
