@@ -1,8 +1,11 @@
 """Past the paper: what data is worth. Criteria with and without it, at the same ratio, by how many images they see."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
+import torch
+from torch import nn
 
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import interval
@@ -10,7 +13,8 @@ from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.pruning.methods import METHODS, Method
 from swinprune_lite.repairing.sparsegpt import SPARSE_GPT
-from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, PROFILE, RULE, accuracy, reported, setting
+from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, PROFILE, RULE, accuracy, gain, reported, setting
+from swinprune_lite.types import InputMoments, Masks
 
 DATA_FREE = ("relative_energy", "magnitude")
 WITH_DATA = ("wanda", "taylor", "fisher", "obs", "activation_energy", SPARSE_GPT)
@@ -20,6 +24,8 @@ USUAL = 128  # of a choice, and where one number has to do
 RATIO, LOWER = 0.8, 0.7
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 FULL = "swin_lite_micro"
+MODELS = {"lite": CHOSEN_ON}
+"""What the chapter itself prunes, by the name of a profile that has other models of its own."""
 
 CHOSEN = {
     "relative_energy": "whole_model",
@@ -115,6 +121,11 @@ def grid() -> list[Setting]:
     return list(dict.fromkeys(found))
 
 
+def quick() -> list[Setting]:
+    """Settings of the full model that take a second or two to measure anew."""
+    return [each for each in grid() if each.model == FULL and each.calibration <= CALIBRATION[1]]
+
+
 def whole() -> list[tuple[Profile, Setting]]:
     """What the store holds for the chapter."""
     return [(CHOICE, each) for each in choosing()] + [(PROFILE, each) for each in grid()]
@@ -167,3 +178,69 @@ def by_alpha(evidence: Evidence) -> pd.DataFrame:
     """Accuracy of the full model by alpha, from the usual number of images: alpha, top1 (percent), half (points)."""
     rows = [(alpha, *accuracy(evidence, FULL, **at_alpha(alpha))) for alpha in ALPHAS]
     return pd.DataFrame(rows, columns=["alpha", "top1", "half"])
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """`curves` to read: a row a way, a column a number of real images, "top-1 ± half" in percent."""
+    texts = [f"{row.top1:.1f} ± {row.half:.1f}" for row in rows.itertuples()]
+    data = rows["where"].map({"": "none", "choice": "in the choice", "repair": "in the repair"})
+    repaired = rows.repaired.map({False: "cut", True: "repaired"})
+    index = pd.MultiIndex.from_arrays([repaired, data, rows.criterion], names=["", "real images", "criterion"])
+    return pd.Series(texts, [index, rows.images]).unstack(fill_value="").rename_axis(columns="")
+
+
+def comparisons() -> dict[str, tuple[dict, dict]]:
+    """What the chapter compares, first minus second, in words: what `repair.setting` takes of both."""
+    plain, repaired = (asked("relative_energy", repaired=repaired) for repaired in (False, True))
+    chosen = asked("activation_energy")
+    return {
+        "activations in the choice, cut": (chosen, plain),
+        "activations in the choice, repaired": (asked("activation_energy", repaired=True), repaired),
+        "gradients in the choice, cut": (asked("fisher"), plain),
+        "gradients in the choice, repaired": (asked("fisher", repaired=True), repaired),
+        "real images in the repair": (in_repair(USUAL), repaired),
+        "the repair, without data": (repaired, plain),
+        "the repair, without data, against activations in the choice, cut": (repaired, chosen),
+        "the repair, without data, against SparseGPT": (repaired, asked(SPARSE_GPT)),
+        "the best without data, repaired, against SparseGPT": (asked("magnitude", repaired=True), asked(SPARSE_GPT)),
+        "Wanda against magnitude by layer": (asked("wanda", "by_layer"), asked("magnitude", "by_layer")),
+    }
+
+
+def worth(evidence: Evidence) -> pd.DataFrame:
+    """`comparisons`, training by training: by what is compared and model, points and "±", half their 95 % interval.
+
+    Args:
+        evidence: of `PROFILE`.
+    """
+    found = {(what, model): gain(evidence, model, *pair) for what, pair in comparisons().items() for model in CHOSEN_ON}
+    table = pd.DataFrame.from_dict(found, orient="index", columns=["points", "±"])
+    table.index = pd.MultiIndex.from_tuples(found, names=["", "model"])
+    return table.unstack().swaplevel(axis=1).loc[list(comparisons()), [(model, each) for model in CHOSEN_ON
+                                                                       for each in ("points", "±")]]  # fmt: skip
+
+
+def bounds(model: nn.Module, masks: Masks, moments: Mapping[str, InputMoments]) -> pd.DataFrame:
+    """How far each layer's output moves when it is cut, against what equation 10 on activations bounds it by.
+
+    Args:
+        model: dense.
+        masks: parameter name -> bool tensor of its shape.
+        moments: of what each of these layers reads.
+
+    Returns:
+        By layer: change, E|(W - V) x|^2, V what is left of the weight W; energy, the sum over removed weights of
+        w^2 E[x^2]; c, the largest eigenvalue of the inputs' second moments, each divided by the root of both its
+        inputs' own (inputs that are always 0 left out); bound, c times the energy; and "change / energy".
+    """
+    rows = {}
+    for name, mask in masks.items():
+        removed = model.get_parameter(name).detach().double().masked_fill(mask, 0)
+        second, norms = moments[name].second, moments[name].norms
+        change = float(((removed @ second) * removed).sum())
+        energy = float((removed * norms).square().sum())
+        seen = norms > 0
+        c = float(torch.linalg.eigvalsh((second / torch.outer(norms, norms))[seen][:, seen])[-1])
+        rows[name] = {"change": change, "energy": energy, "c": c, "bound": c * energy}
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="layer")
+    return found.assign(**{"change / energy": found.change / found.energy})
