@@ -81,5 +81,5 @@ def saved_bytes(model: nn.Module, batch: Batch) -> int:
 
     weight = next(model.parameters())
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = model(batch[0][:1].to(weight.device, weight.dtype))  # alive until all is counted
+        output = model(batch[0][:1].clone().to(weight.device, weight.dtype))  # alive until all is counted
     return sum(kept.values()) if output.requires_grad else 0

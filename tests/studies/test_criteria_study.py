@@ -10,11 +10,13 @@ import swinprune_lite as sp
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import spread
-from swinprune_lite.measurements.measure import measure
+from swinprune_lite.measurements.measure import gathered, masks_of
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import Store
+from swinprune_lite.pruning.criteria import between
 from swinprune_lite.studies import criteria as study
 from swinprune_lite.studies.repair import CHOICE, PROFILE, reported
+from swinprune_lite.types import InputMoments
 
 MICRO = study.FULL
 
@@ -61,11 +63,14 @@ def test_criteria_of_one_name_by_layer_make_the_same_masks():
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
 
 
-def test_between_in_a_setting_lies_between_its_ends():
-    setting = Setting(MICRO, study.at_alpha(0.5)["method"], 0.8, 1, images=100, calibration=8)
-    ends = [Setting(MICRO, study.at_alpha(alpha)["method"], 0.8, 1, images=100, calibration=8) for alpha in (0.0, 1.0)]
-    masks = [measure(PROFILE, each).masks for each in (setting, *ends)]
-    assert len(set(masks)) == 3
+def test_a_setting_may_ask_for_what_lies_between():
+    setting = Setting(MICRO, study.at_alpha(0.5)["method"], 0.8, 1, calibration=4)
+    model = sp.load_lite(MICRO, 1)
+    asked = {"grouping": "whole_model", "statistics": gathered(PROFILE, setting, InputMoments)}
+    made = masks_of(model, setting, PROFILE)
+    wanted, whole = (sp.make_masks(model, 0.8, criterion=between(alpha), **asked) for alpha in (0.5, 1))
+    assert all(torch.equal(made[name], wanted[name]) for name in made)
+    assert not all(torch.equal(made[name], whole[name]) for name in made)
 
 
 def test_a_curve_is_the_mean_of_its_trainings(evidence):
@@ -85,7 +90,9 @@ def test_what_is_compared_is_one_curve_minus_another(evidence):
     rows = study.curves(evidence).set_index(["criterion", "where", "repaired", "images"]).top1
     found = study.worth(evidence)[(MICRO, "points")]
     pairs = {
-        "activations in the choice, cut": (("activation_energy", "choice", False, 128), ("relative_energy", "", False, 0)),
+        "activations in the choice, cut": (
+            ("activation_energy", "choice", False, 128), ("relative_energy", "", False, 0),
+        ),
         "real images in the repair": (("relative_energy", "repair", True, 128), ("relative_energy", "", True, 0)),
     }  # fmt: skip
     for what, (first, second) in pairs.items():
