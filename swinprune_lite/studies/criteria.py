@@ -1,6 +1,6 @@
 """Past the paper: what data is worth. Criteria with and without it, at the same ratio, by how many images they see."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
@@ -13,7 +13,7 @@ from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.pruning.methods import METHODS, Method
 from swinprune_lite.repairing.sparsegpt import SPARSE_GPT
-from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, PROFILE, RULE, accuracy, gain, reported, setting
+from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, IMAGES, PROFILE, RULE, accuracy, gain, reported, setting
 from swinprune_lite.types import InputMoments, Masks
 
 DATA_FREE = ("relative_energy", "magnitude")
@@ -23,7 +23,7 @@ CALIBRATION = (8, 32, 128, 512)  # real images
 USUAL = 128  # of a choice, and where one number has to do
 RATIO, LOWER = 0.8, 0.7
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-FULL = "swin_lite_micro"
+FULL, OTHER = CHOSEN_ON
 MODELS = {"lite": CHOSEN_ON}
 """What the chapter itself prunes, by the name of a profile that has other models of its own."""
 
@@ -101,15 +101,8 @@ def _held(model: str, criterion: str, grouping: str) -> Setting:
 
 
 def cases(model: str) -> list[dict]:
-    """What is reported of a model: of the full one everything, of the other the usual number of images."""
-    counts = CALIBRATION if model == FULL else (USUAL,)
-    found = [{}]
-    for criterion, grouping in combinations():
-        if criterion in DATA_FREE:
-            found += [asked(criterion, grouping), asked(criterion, grouping, repaired=True)]
-    found += [asked(criterion, images=images) for criterion in WITH_DATA for images in counts]
-    found += [asked(criterion, images=images, repaired=True) for criterion in REPAIRED for images in counts]
-    found += [in_repair(images) for images in counts]
+    """What is reported of a model: of the full one everything, of the other what its usual number of images gives."""
+    found = [{}, *ways(model).values(), *(case for pair in comparisons().values() for case in pair)]
     if model == FULL:
         found += [asked(criterion, ratio=LOWER) for criterion in CHOSEN] + [at_alpha(alpha) for alpha in ALPHAS]
     return found
@@ -151,27 +144,65 @@ def choice(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(list(rows.values()), index, [*CHOSEN_ON, "mean", "±"])
 
 
-def curves(evidence: Evidence, model: str = FULL) -> pd.DataFrame:
-    """Accuracy by the number of real images, at `RATIO`.
+WAY = ["criterion", "where", "repaired", "images"]
+
+
+def ways(model: str = FULL) -> dict[tuple, dict]:
+    """What is shown of a model at `RATIO`, and what `repair.setting` takes of it.
+
+    Returns:
+        By criterion, where (what real images go into: "choice", "repair" or, with 0 images, ""), repaired and images.
+    """
+    counts = CALIBRATION if model == FULL else (USUAL,)
+    found = {
+        (name, "", repaired, 0): asked(name, repaired=repaired) for repaired in (False, True) for name in DATA_FREE
+    }
+    for repaired, names in ((False, WITH_DATA), (True, REPAIRED)):
+        found |= {
+            (name, "choice", repaired, images): asked(name, images=images, repaired=repaired)
+            for name in names
+            for images in counts
+        }
+    return found | {("relative_energy", "repair", True, images): in_repair(images) for images in counts}
+
+
+def curves(evidence: Evidence) -> pd.DataFrame:
+    """Accuracy of the full model by the number of real images.
 
     Args:
         evidence: of `PROFILE`.
-        model: of `CHOSEN_ON`; one that is not full was measured with the usual number of images alone.
 
     Returns:
-        A row a way and number: criterion, where (what data goes into: "choice", "repair" or, with 0 images, ""),
-        repaired, images, top1 (mean over seeds, percent), half (of its 95 % interval, points).
+        A row a way: `WAY`, top1 (mean over seeds, percent), half (of its 95 % interval, points).
     """
-    counts = CALIBRATION if model == FULL else (USUAL,)
-    asking = [
-        (name, "", repaired, 0, asked(name, repaired=repaired)) for name in DATA_FREE for repaired in (False, True)
-    ]
-    for images in counts:
-        asking += [(name, "choice", False, images, asked(name, images=images)) for name in WITH_DATA]
-        asking += [(name, "choice", True, images, asked(name, images=images, repaired=True)) for name in REPAIRED]
-        asking += [("relative_energy", "repair", True, images, in_repair(images))]
-    rows = [(*about, *accuracy(evidence, model, **case)) for *about, case in asking]
-    return pd.DataFrame(rows, columns=["criterion", "where", "repaired", "images", "top1", "half"])
+    rows = [(*way, *accuracy(evidence, FULL, **case)) for way, case in ways().items()]
+    return pd.DataFrame(rows, columns=[*WAY, "top1", "half"])
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """`curves` to read: a row a way, a column a number of real images, "top-1 ± half" in percent."""
+    texts = [f"{row.top1:.1f} ± {row.half:.1f}" for row in rows.itertuples()]
+    found = pd.Series(texts, _to_read(rows.itertuples(index=False))).unstack(fill_value="", sort=False)
+    return found.rename_axis(columns="")
+
+
+def by_training(evidence: Evidence) -> pd.DataFrame:
+    """Top-1 (percent) of the other model's trainings one by one, in one shot from the usual number of images."""
+    columns = {
+        f"seed {seed}": [_percent(evidence, OTHER, seed, case) for case in ways(OTHER).values()]
+        for seed in reported(OTHER)
+    }
+    return pd.DataFrame(columns, _to_read(ways(OTHER))).droplevel("images")
+
+
+def _to_read(found: Iterable[tuple]) -> pd.MultiIndex:
+    data = {"": "none", "choice": "in the choice", "repair": "in the repair"}
+    words = [("repaired" if way[2] else "cut", data[way[1]], way[0], way[3]) for way in found]
+    return pd.MultiIndex.from_tuples(words, names=["", "real images", "criterion", "images"])
+
+
+def _percent(evidence: Evidence, model: str, seed: int, case: dict) -> float:
+    return 100 * evidence.measurement(setting(model, seed, **case)).top1[:IMAGES].double().mean().item()
 
 
 def by_alpha(evidence: Evidence) -> pd.DataFrame:
@@ -180,13 +211,13 @@ def by_alpha(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["alpha", "top1", "half"])
 
 
-def table(rows: pd.DataFrame) -> pd.DataFrame:
-    """`curves` to read: a row a way, a column a number of real images, "top-1 ± half" in percent."""
-    texts = [f"{row.top1:.1f} ± {row.half:.1f}" for row in rows.itertuples()]
-    data = rows["where"].map({"": "none", "choice": "in the choice", "repair": "in the repair"})
-    repaired = rows.repaired.map({False: "cut", True: "repaired"})
-    index = pd.MultiIndex.from_arrays([repaired, data, rows.criterion], names=["", "real images", "criterion"])
-    return pd.Series(texts, [index, rows.images]).unstack(fill_value="").rename_axis(columns="")
+def by_ratio(evidence: Evidence) -> pd.DataFrame:
+    """Every criterion by its chosen grouping, cut, of the full model: top-1 and "±", percent, by ratio."""
+    ratios = (LOWER, RATIO)
+    rows = [[each for ratio in ratios for each in accuracy(evidence, FULL, **asked(criterion, ratio=ratio))]
+            for criterion in CHOSEN]  # fmt: skip
+    columns = pd.MultiIndex.from_product([[f"{ratio:.0%}" for ratio in ratios], ["top-1", "±"]])
+    return pd.DataFrame(rows, pd.Index(CHOSEN, name="criterion"), columns)
 
 
 def comparisons() -> dict[str, tuple[dict, dict]]:
@@ -203,21 +234,30 @@ def comparisons() -> dict[str, tuple[dict, dict]]:
         "the repair, without data, against activations in the choice, cut": (repaired, chosen),
         "the repair, without data, against SparseGPT": (repaired, asked(SPARSE_GPT)),
         "the best without data, repaired, against SparseGPT": (asked("magnitude", repaired=True), asked(SPARSE_GPT)),
-        "Wanda against magnitude by layer": (asked("wanda", "by_layer"), asked("magnitude", "by_layer")),
+        "Wanda against the magnitude, by layer": (asked("wanda"), asked("magnitude", "by_layer")),
+        "the OBS score against the magnitude, by layer": (asked("obs"), asked("magnitude", "by_layer")),
+        "SparseGPT against the OBS score": (asked(SPARSE_GPT), asked("obs")),
     }
 
 
 def worth(evidence: Evidence) -> pd.DataFrame:
-    """`comparisons`, training by training: by what is compared and model, points and "±", half their 95 % interval.
+    """`comparisons`, first minus second in points.
 
     Args:
         evidence: of `PROFILE`.
+
+    Returns:
+        By what is compared: of the full model the mean over trainings and "±", half its 95 % interval, paired training
+        by training and image by image; of the other, of which there are few, every training by itself.
     """
-    found = {(what, model): gain(evidence, model, *pair) for what, pair in comparisons().items() for model in CHOSEN_ON}
-    table = pd.DataFrame.from_dict(found, orient="index", columns=["points", "±"])
-    table.index = pd.MultiIndex.from_tuples(found, names=["", "model"])
-    return table.unstack().swaplevel(axis=1).loc[list(comparisons()), [(model, each) for model in CHOSEN_ON
-                                                                       for each in ("points", "±")]]  # fmt: skip
+    found = {}
+    for what, (first, second) in comparisons().items():
+        row = dict(zip([(FULL, "mean"), (FULL, "±")], gain(evidence, FULL, first, second)))
+        for seed in reported(OTHER):
+            one, other = (_percent(evidence, OTHER, seed, case) for case in (first, second))
+            row[OTHER, f"seed {seed}"] = one - other
+        found[what] = row
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def bounds(model: nn.Module, masks: Masks, moments: Mapping[str, InputMoments]) -> pd.DataFrame:
