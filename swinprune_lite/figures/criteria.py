@@ -46,7 +46,7 @@ def accuracy_against_images(rows: pd.DataFrame, dense: float) -> Figure:
                 axes.errorbar(found.images, found.top1, found.half, capsize=3, markersize=6, **style)
         axes.set_xscale("log", base=2)
         axes.set_xticks(counts, [f"{count}" for count in counts])
-        axes.set(title="cut and repaired" if repaired else "cut", xlabel="real images", ylim=(0, None))
+        axes.set(title="cut and repaired" if repaired else "cut", xlabel="real images")
         shown |= dict(zip(*axes.get_legend_handles_labels()[::-1]))
     panels[0].set_ylabel("top-1 (%)")
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, fontsize=10)
