@@ -2,6 +2,7 @@
 
 from swinprune_lite.acceleration import compact, load_compact, save_compact, structured_masks
 from swinprune_lite.anatomy.modules import modules, prunable
+from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.data.pairs import FashionPairs, lite_data
 from swinprune_lite.models.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite
 from swinprune_lite.pruning.cost import Cost, cost
@@ -26,6 +27,7 @@ __all__ = [
     "create_lite",
     "evaluate",
     "importance",
+    "input_moments",
     "lite_card",
     "lite_data",
     "lite_seeds",

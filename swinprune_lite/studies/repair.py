@@ -1,11 +1,13 @@
 """Past the paper: cut, then repair. Which rule was chosen on held-out training pairs, and what it brings on others."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
+from swinprune_lite.files import RESULTS
+from swinprune_lite.kept import kept
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import interval, paired_difference, spread
 from swinprune_lite.measurements.profile import Profile
@@ -23,9 +25,9 @@ CHOICE = replace(PROFILE, source=Shipped("held-out"))
 
 RULE = "refit"
 CHOSEN_ON = ("swin_lite_micro", "swin_lite_tiny")
-METHODS = ("dimap", "lamp", "uniform", "global")
-RATIOS = (0.15, 0.3, 0.55, 0.7, 0.8, 0.9)
-FEWER = (0.3, 0.55, 0.8, 0.9)  # on small and base
+METHODS = ("dimap", "lamp", "uniform")
+RATIOS = (0.15, 0.55, 0.7, 0.8, 0.9)
+FEWER = (0.15, 0.55, 0.8, 0.9)  # on small and base
 HIGH = (0.8, 0.9)
 RULES = (
     "rows",
@@ -40,6 +42,7 @@ RULES = (
 )
 REAL = (8, 32, 128, 512)
 IMAGES = 5000
+SEEDS_OF_RULES = 3
 
 
 def setting(model: str, seed: int, method: str = "dense", ratio: float = 0.0, **more) -> Setting:
@@ -59,17 +62,21 @@ def grid(models: Sequence[str] = PROFILE.models) -> list[Setting]:
     for model in models:
         for seed in seeds(model):
             found.append(setting(model, seed))
-            for method in METHODS if model in CHOSEN_ON else METHODS[:3]:
+            for method in METHODS if model in CHOSEN_ON else METHODS[:2]:
                 for ratio in RATIOS if model in CHOSEN_ON else FEWER:
                     found += [setting(model, seed, method, ratio), setting(model, seed, method, ratio, repair=RULE)]
     return found
 
 
-def rules(seeds_of=seeds) -> list[Setting]:
-    """Every rule on DIMAP's masks at high ratios, without images, drawn or real, and with real ones."""
+def rules(seeds_of: Callable[[str], list[int]]) -> list[Setting]:
+    """Every rule on DIMAP's masks at high ratios, without images, drawn or real, and with real ones.
+
+    Args:
+        seeds_of: model -> training seeds, of which the first `SEEDS_OF_RULES` are taken.
+    """
     found = []
     for model in CHOSEN_ON:
-        for seed in seeds_of(model):
+        for seed in seeds_of(model)[:SEEDS_OF_RULES]:
             for ratio in HIGH:
                 one = setting(model, seed, "dimap", ratio, repair=RULE)
                 found += [setting(model, seed, "dimap", ratio)]
@@ -82,12 +89,12 @@ def rules(seeds_of=seeds) -> list[Setting]:
 def whole() -> list[tuple[Profile, Setting]]:
     """What the store holds for the chapter."""
     choosing = [replace(each, images=0) for each in rules(lambda model: [0])]
-    found = [(CHOICE, each) for each in choosing] + [(PROFILE, each) for each in [*grid(), *rules()]]
+    found = [(CHOICE, each) for each in choosing] + [(PROFILE, each) for each in [*grid(), *rules(reported)]]
     return list(dict.fromkeys(found))
 
 
 PRETRAINED = PROFILES["pretrained"]
-PRETRAINED_RATIOS = {0.5: METHODS, 0.3: METHODS[:3]}
+PRETRAINED_RATIOS = {0.5: METHODS, 0.3: METHODS[:2]}
 GARMENTS = 500  # fifty of each kind
 
 
@@ -99,8 +106,34 @@ def pretrained() -> list[Setting]:
             cut = Setting(NAME, method, ratio, images=GARMENTS)
             found += [cut, replace(cut, repair=RULE)]
     cut = Setting(NAME, "dimap", max(PRETRAINED_RATIOS), images=GARMENTS)
-    found += [replace(cut, repair="rows"), replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
-    return found + [replace(cut, repair=RULE, calibration=images) for images in REAL[:3]]
+    found += [replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
+    return [*found, replace(cut, repair=RULE, calibration=32)]
+
+
+FEATURES = RESULTS / "pretrained_features.json"
+DISTANCE_GARMENTS = 100
+
+
+def distances_of() -> list[Setting]:
+    """Of which the distance of the features is measured."""
+    cut = [Setting(NAME, method, ratio) for ratio in PRETRAINED_RATIOS for method in METHODS[:2]]
+    return [each for one in cut for each in (one, replace(one, repair=RULE))]
+
+
+def distances() -> pd.DataFrame:
+    """How far the pretrained transformer's features moved, see `features.feature_distance`.
+
+    Returns:
+        A row a case: method, ratio, repair, photographs and garments (distances).
+
+    Raises:
+        LookupError: nothing was measured.
+        ValueError: a file that is damaged or was altered.
+    """
+    columns = {"method": str, "ratio": float, "repair": str, "photographs": float, "garments": float}
+    return kept(
+        FEATURES, {"rows": columns}, "in the repository 'python data_scripts/feature_distances.py' measures it"
+    )["rows"]
 
 
 def reported(model: str) -> list[int]:
@@ -108,15 +141,16 @@ def reported(model: str) -> list[int]:
     return [seed for seed in seeds(model) if seed or model not in CHOSEN_ON]
 
 
-def accuracy(evidence: Evidence, model: str, **asked) -> tuple[float, float]:
+def accuracy(evidence: Evidence, model: str, trainings: int | None = None, **asked) -> tuple[float, float]:
     """Mean top-1 in percent over `reported` seeds, and half its 95 % interval over images and seeds.
 
     Args:
         evidence: of `PROFILE`.
         model: a lite model.
+        trainings: the first so many; None: all.
         asked: what `setting` takes: method, ratio, repair and the like.
     """
-    found = [evidence.measurement(setting(model, seed, **asked)).top1[:IMAGES] for seed in reported(model)]
+    found = [evidence.measurement(setting(model, seed, **asked)).top1[:IMAGES] for seed in reported(model)[:trainings]]
     values = [100 * correct.double().mean().item() for correct in found]
     mean = sum(values) / len(values)
     return mean, math.hypot(interval(mean, IMAGES), spread(values) if len(values) > 1 else 0.0)
@@ -173,7 +207,7 @@ def against_dimap(evidence: Evidence, models: Sequence[str] = PROFILE.models) ->
     """
     rows = []
     for model in models:
-        for method in METHODS[1:] if model in CHOSEN_ON else METHODS[1:3]:
+        for method in METHODS[1:] if model in CHOSEN_ON else METHODS[1:2]:
             for ratio in HIGH:
                 pairs = [
                     gain(evidence, model, {"method": method, **more}, {"method": "dimap", **more})
@@ -200,7 +234,7 @@ def by_rule(evidence: Evidence, choosing: Evidence) -> pd.DataFrame:
                 asked = {"method": "dimap", "ratio": ratio, **more}
                 held = choosing.measurement(replace(setting(model, 0, **asked), images=0))
                 found[(name, model, ratio, "held-out")] = 100 * held.top1.double().mean().item()
-                found[(name, model, ratio, "test")] = accuracy(evidence, model, **asked)[0]
+                found[(name, model, ratio, "test")] = accuracy(evidence, model, SEEDS_OF_RULES, **asked)[0]
     return pd.Series(found).unstack([1, 2, 3]).loc[list(named_rules())]
 
 

@@ -1,0 +1,163 @@
+"""What the chapter on cutting and repairing states, and what is said of the model that is full."""
+
+from functools import cache
+
+import recompute as again
+from recompute import S, T, span
+
+import swinprune_lite as sp
+from statements.statement import Statement, about, count
+from swinprune_lite.data.pairs import lite_data
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.repairing.apply import DRAWN
+from swinprune_lite.studies import repair
+
+BETTER, M, B = "beyond_better_rule", "swin_lite_micro", "swin_lite_base"
+better = about(BETTER)
+DIMAP = {"method": "dimap"}
+
+
+@cache
+def store() -> Store:
+    return Store()
+
+
+@cache
+def of(run: str) -> Evidence:
+    return Evidence({"test": repair.PROFILE, "held-out": repair.CHOICE, "pretrained": repair.PRETRAINED}[run], store())
+
+
+@cache
+def gains():
+    return repair.gains(of("test")).set_index(["model", "ratio"])
+
+
+@cache
+def rules():
+    return repair.by_rule(of("test"), of("held-out"))
+
+
+@cache
+def pretrained():
+    return repair.on_pretrained(of("pretrained"))
+
+
+def on_vit(method: str = "dimap", ratio: float = 0.5, rule: str = "", real: int = 0, drawn: int = DRAWN):
+    found = pretrained().query(
+        "method == @method and ratio == @ratio and repair == @rule and real == @real and drawn == @drawn"
+    )
+    return found.iloc[0]
+
+
+def dense_vit() -> float:
+    return pretrained().query("method == 'dense'").top1.item()
+
+
+def journey(model: str, ratio: float) -> list:
+    row = gains().loc[(model, ratio)]
+    return [100 * ratio, repair.accuracy(of("test"), model)[0], row.cut, row.trainings, row.repaired]
+
+
+def worth() -> list:
+    """Real images that the repair without any lies between, on held-out pairs in all cases."""
+    held = rules().xs("held-out", axis=1, level=2)
+    ours = held.loc[repair.RULE]
+    more = [images for images in repair.REAL if (held.loc[f"refit, {images} real images"] < ours).all()]
+    less = [images for images in repair.REAL if (held.loc[f"refit, {images} real images"] > ours).all()]
+    return [max(more), min(less)]
+
+
+def low() -> list:
+    rows = gains().query("ratio < 0.6")
+    return [15, 55, *span(rows.gain)]
+
+
+def high(ratio: float) -> list:
+    rows = gains().xs(ratio, level=1)
+    return [100 * ratio, *span(rows.gain), all(rows.gain > rows.gain_half)]
+
+
+def still_lost(ratio: float) -> list:
+    return [100 * ratio, *(gains().loc[(model, ratio)].lost for model in (M, T, S, B))]
+
+
+def leads(model: str, ratio: float, repaired: bool) -> list:
+    rows = repair.against_dimap(of("test")).query("model == @model and ratio == @ratio and method == 'lamp'").iloc[0]
+    column = "repaired" if repaired else "cut"
+    return [rows[column], rows[f"{column}_half"]]
+
+
+def without_drawn() -> list:
+    held = rules().xs("held-out", axis=1, level=2)
+    return span(held.loc[repair.RULE] - held.loc["refit, weights alone"])
+
+
+def best_without_images() -> bool:
+    held = rules().xs("held-out", axis=1, level=2)
+    others = [rule for rule in held.index if "real" not in rule and rule != repair.RULE]
+    return bool((held.loc[repair.RULE] > held.loc[others].max()).all())
+
+
+def against_single_factors() -> list:
+    held = rules().xs("held-out", axis=1, level=2)
+    return [*span(held.loc[repair.RULE] - held.loc["rows"]), *span(held.loc[repair.RULE] - held.loc["rows^1.5"])]
+
+
+STATEMENTS = [
+    Statement("lite", "| {} | {}, {}, {}, {} | none |", count(8, 2, 2, 6, 2)),
+    Statement("lite", "Of the shipped ones {} are held out", lambda: [len(lite_data("held-out").garments) // 2]),
+    Statement(
+        "lite",
+        "has {} million parameters and stands {} to {} points below every training of tiny",
+        lambda: [
+            sum(each.numel() for each in sp.create_lite(M).parameters()) / 1e6,
+            min(again.cards(T)) - max(again.cards(M)),
+            min(again.cards(T)) - min(again.cards(M)),
+        ],
+    ),
+    Statement("lite", "It was trained with {} seeds", lambda: [len(sp.lite_seeds(M))]),
+    Statement("lite", "keeps the {} that relate", count(3)),
+    better(
+        "At {} % DIMAP takes `swin_lite_micro` from {} to {} % top-1 in the mean over {} trainings, and the repair"
+        " brings it back to {} %.",
+        lambda: journey(M, 0.8),
+    ),
+    better(
+        "At {} % it takes tiny from {} to {} % over {} trainings, and the repair brings it back to {} %.",
+        lambda: journey(T, 0.9),
+    ),
+    better("That is worth more than {} real images and less than {}.", worth),
+    better(
+        "On a real pretrained ViT, of which DIMAP leaves {} of {} % at half of the weights, the repair returns {} points"
+        " and {} real images return {}.",
+        lambda: [
+            on_vit().top1,
+            dense_vit(),
+            on_vit(rule="refit").gain,
+            32,
+            on_vit(rule="refit", real=32).gain,
+        ],
+    ),
+    better("{} witnesses need none", count(3)),
+    better("takes the mean of the {}, all scaled to a mean variance of {}", count(3, 1)),
+    better("The dense model runs on {} of them", count(DRAWN)),
+    better("accuracies are of {} test garments", count(repair.GARMENTS)),
+    better("Photographs are {} that scikit-image ships", count(12)),
+    better("At {} they are as far off", count(1)),
+    better("{} repaired measurement of every method", count(1)),
+    better("Below {} % and with {} % removed", count(55, 15)),
+    better(
+        "With {} to {} % removed the repair changes top-1 by {} to {} points",
+        low,
+    ),
+    better("At {} % it returns {} to {} points", lambda: high(0.8)),
+    better("at {} % {} to {}", lambda: high(0.9)),
+    better("At {} % micro still loses {} points, tiny {}, small {} and base {}", lambda: still_lost(0.8)),
+    better("Drawn images add {} to {} points to what weights tell", without_drawn),
+    better("The refit is the best rule without real images in all cases", lambda: [best_without_images()]),
+    better(
+        "it is {} to {} points above the rows' norms and {} to {} above their power of 1.5",
+        against_single_factors,
+    ),
+]
