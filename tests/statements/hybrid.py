@@ -167,6 +167,7 @@ HYBRID_STATEMENTS = [
         lambda: [*study.CALIBRATION[:2], *few_gradients()],
     ),
     hybrid("{} real images", count(study.USUAL)),
+    hybrid("{} % of the prunable weights", count(100 * study.RATIO)),
     hybrid("the first {} test images", count(IMAGES)),
     hybrid(
         "training seeds 1 to {} of micro, and of tiny the {} that",
