@@ -129,8 +129,8 @@ STATEMENTS = [
     ),
     better("That is worth more than {} real images and less than {}.", worth),
     better(
-        "On a real pretrained ViT, of which DIMAP leaves {} of {} % at half of the weights, the repair returns {} points"
-        " and {} real images return {}.",
+        "On a real pretrained ViT, of which DIMAP leaves {} of {} % at half of the weights, the repair returns {}"
+        " points and {} real images return {}.",
         lambda: [
             on_vit().top1,
             dense_vit(),
