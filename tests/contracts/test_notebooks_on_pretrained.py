@@ -17,7 +17,7 @@ from swinprune_lite.models.pretrained import PAPER_MODELS
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SMALL = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
 SMALLER = dict.fromkeys(
-    ("equations_1_to_10", "table4_model_as_module", "beyond_acceleration", "beyond_hybrid_criteria"), SMALL
+    ("equations_1_to_10", "table4_model_as_module", "beyond_acceleration"), SMALL
 )  # passes by the dozen
 FEWER_RATIOS = {
     "beyond_acceleration": [0.55], "figure4_acceleration": [0.55],
