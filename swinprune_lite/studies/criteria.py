@@ -233,7 +233,10 @@ def comparisons() -> dict[str, tuple[dict, dict]]:
         "the repair, without data": (repaired, plain),
         "the repair, without data, against activations in the choice, cut": (repaired, chosen),
         "the repair, without data, against SparseGPT": (repaired, asked(SPARSE_GPT)),
-        "the best without data, repaired, against SparseGPT": (asked("magnitude", repaired=True), asked(SPARSE_GPT)),
+        "the magnitude, repaired without data, against SparseGPT": (
+            asked("magnitude", repaired=True),
+            asked(SPARSE_GPT),
+        ),
         "Wanda against the magnitude, by layer": (asked("wanda"), asked("magnitude", "by_layer")),
         "the OBS score against the magnitude, by layer": (asked("obs"), asked("magnitude", "by_layer")),
         "SparseGPT against the OBS score": (asked(SPARSE_GPT), asked("obs")),

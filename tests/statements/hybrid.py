@@ -198,15 +198,15 @@ HYBRID_STATEMENTS = [
     ),
     hybrid(
         "Wanda is {} ± {} points ahead of the magnitude where both compare by layer; on tiny it is {} and {}. The "
-        "score of Optimal Brain Surgeon alone brings {} ± {}, so no order is claimed; SparseGPT, which also refits, is "
+        "score of Optimal Brain Surgeon alone is {} ± {} behind the magnitude; SparseGPT, which also refits, is "
         "{} ± {} ahead of that score.",
         lambda: [
             *differs(WANDA),
             *apart(WANDA),
-            *differs(OBS),
+            *differs(OBS, -1),
             *differs(GPT),
             clear(WANDA, GPT),
-            abs(differs(OBS)[0]) < differs(OBS)[1],
+            -differs(OBS)[0] > differs(OBS)[1],
         ],
     ),
     hybrid(
