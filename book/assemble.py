@@ -75,9 +75,9 @@ def holds_numbers(page: str) -> bool:
 
 
 def of_profile(notebook: nbformat.NotebookNode) -> bool:
-    """Whether a notebook's numbers are of its profile's models: whether it loads them, or asks for their evidence."""
+    """Whether a notebook's numbers are of its profile's models: loaded, or from their evidence or its study's."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return bool(re.search(r"\brun\.load\(|\bevidence_for\(run\)", code))
+    return bool(re.search(r"\brun\.load\(|\bevidence_for\(run\)|\bEvidence\(study\.PROFILE\)", code))
 
 
 def noted(page: str, line: str) -> str:

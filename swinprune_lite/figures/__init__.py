@@ -12,6 +12,7 @@ from swinprune_lite.figures.architecture import (
     pareto_front,
     state_of_the_art,
 )
+from swinprune_lite.figures.criteria import accuracy_against_alpha, accuracy_against_images
 from swinprune_lite.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
 from swinprune_lite.figures.repair import cut_and_repaired
 from swinprune_lite.figures.style import METHOD_STYLES, set_style
@@ -19,6 +20,8 @@ from swinprune_lite.figures.theory import bound_looseness, distortions, speedups
 
 __all__ = [
     "METHOD_STYLES",
+    "accuracy_against_alpha",
+    "accuracy_against_images",
     "accuracy_against_ratio",
     "accuracy_against_time",
     "before_and_after",

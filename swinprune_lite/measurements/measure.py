@@ -17,13 +17,12 @@ from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.masks import digest, make_masks
 from swinprune_lite.pruning.methods import METHODS, Method
 from swinprune_lite.repairing.apply import repair
-from swinprune_lite.repairing.sparsegpt import sparse_gpt
+from swinprune_lite.repairing.sparsegpt import SPARSE_GPT, sparse_gpt
 from swinprune_lite.training.distillation import Taught
 from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.types import Gradients, InputMoments, Masks, Statistic
 
-SPARSE_GPT = "sparsegpt"
 PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
     "compact": structured_masks,  # its ratio is a share of the MACs by itself
     "2:4": two_four_masks,

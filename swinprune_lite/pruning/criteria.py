@@ -18,6 +18,7 @@ has been cut. All criteria here that use data score by a square, so that any of 
 """
 
 import math
+import re
 from collections.abc import Mapping
 from numbers import Real
 from typing import NamedTuple
@@ -181,6 +182,12 @@ def between(alpha: float) -> Criterion:
         return _wide(weight) * moments.norms**alpha
 
     return Criterion(values, relative_energy, wants=InputMoments, name=f"between({alpha})")
+
+
+def between_of(name: object) -> Criterion | None:
+    """The criterion that a name such as "between(0.5)" stands for; None: it is no such name."""
+    found = re.fullmatch(r"between\((\d+(?:\.\d+)?)\)", name) if isinstance(name, str) else None
+    return between(float(found[1])) if found else None
 
 
 def damped(second: torch.Tensor, damping: float) -> torch.Tensor:

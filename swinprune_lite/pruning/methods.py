@@ -7,7 +7,7 @@ comparisons: `METHODS["lamp-erk"] = Method("relative_energy", "by_layer", "erdos
 from typing import NamedTuple
 
 from swinprune_lite.pruning.budgets import BUDGETS
-from swinprune_lite.pruning.criteria import CRITERIA, Criterion
+from swinprune_lite.pruning.criteria import CRITERIA, Criterion, between_of
 from swinprune_lite.pruning.groupings import GROUPINGS
 from swinprune_lite.types import Budget, Grouping, Values
 
@@ -16,7 +16,8 @@ class Method(NamedTuple):
     """How weights are chosen: a name each, or what the name stands for.
 
     Attributes:
-        criterion: the score of a weight; of `CRITERIA`, a `Criterion`, or a function of weight and statistic.
+        criterion: the score of a weight; of `CRITERIA`, "between(0.5)" and the like, a `Criterion`, or a
+            function of weight and statistic.
         grouping: which weights compete; of `GROUPINGS`.
         budget: how many of each group go; of `BUDGETS`.
     """
@@ -41,6 +42,8 @@ class Method(NamedTuple):
 def _known(what: str, given: object, named: dict) -> object:
     if callable(given) or isinstance(given, Criterion):
         return given
+    if what == "criterion" and (found := between_of(given)):
+        return found
     if not isinstance(given, str) or given not in named:
         raise ValueError(f"Unknown {what} {given!r}; choose one of {', '.join(named)}, or give a function.")
     return named[given]

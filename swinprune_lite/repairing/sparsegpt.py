@@ -20,6 +20,7 @@ from swinprune_lite.pruning.selection import select
 from swinprune_lite.repairing.apply import hold_with
 from swinprune_lite.types import InputMoments, Masks
 
+SPARSE_GPT = "sparsegpt"  # its name beside those of methods and criteria
 BLOCK = 128  # columns whose mask is chosen together, as in the paper
 
 

@@ -62,7 +62,9 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
         above, _, below = text.partition(assemble.NOTE)
         said[page] = re.match(
-            r"\s*(Of no profile|Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base\.)", below
+            r"\s*(Of no profile|Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base\.|"
+            r"Profile lite: swin_lite_micro, swin_lite_tiny\.)",
+            below,
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page

@@ -13,9 +13,11 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 DRAWS_OR_TIMES = re.compile(
-    r"^figures\.(?!set_style|pareto)|tqdm\(|^(timing\.summary|runtimes\.table)\(measured\)", re.MULTILINE
+    r"^figures\.(?!set_style|pareto)|tqdm\(|^(timing\.summary|runtimes\.table)\(measured\)|^measured\.round",
+    re.MULTILINE,
 )
 
+READERS_OWN = {"hybrid-22"}  # the cell that shows how a reader writes a criterion
 TIMED = {"figure4_acceleration", "beyond_acceleration"}  # where a ratio costs seconds
 
 
@@ -99,7 +101,7 @@ def test_library_code_stays_in_the_library(path):
     for cell in code_cells(path):
         assert len(cell.source.splitlines()) <= 15
         assert max(map(len, cell.source.splitlines())) <= 100
-        assert not re.search(r"^(def|class) ", cell.source, re.MULTILINE)
+        assert cell.id in READERS_OWN or not re.search(r"^(def|class) ", cell.source, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

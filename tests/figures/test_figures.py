@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 import swinprune_lite as sp
 from swinprune_lite import figures
 from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.figures.criteria import CRITERION_STYLES
 from swinprune_lite.figures.style import LAYER_STYLES, MODULE_COLOURS
 from swinprune_lite.paper import layerwise
 
@@ -67,3 +68,28 @@ def test_axes_say_what_they_show(model):
         assert any("%" in text or "million" in text or "block" in text or text == "input" for text in said)
     heights = [patch.get_height() for patch in drawn[0].axes[0].patches]
     np.testing.assert_allclose(sorted(heights), sorted(kept.kept_pct))
+
+
+def test_what_data_is_worth_is_drawn_as_it_was_measured():
+    assert len({(style["color"], style["linestyle"]) for style in CRITERION_STYLES.values()}) == len(CRITERION_STYLES)
+    names = ["criterion", "where", "repaired", "images", "top1", "half"]
+    rows = [("magnitude", "", repaired, 0, 50.0 + 10 * repaired, 1.0) for repaired in (False, True)]
+    rows += [("fisher", "choice", False, images, 30.0 + images, 2.0) for images in (8, 32)]
+    rows += [("relative_energy", "repair", True, images, 70.0, 2.0) for images in (8, 32)]
+    cut, repaired = figures.accuracy_against_images(pd.DataFrame(rows, columns=names), 80.0).axes
+    assert [axes.get_xlabel() for axes in (cut, repaired)] == ["real images"] * 2
+    assert cut.get_ylabel() == "top-1 (%)"
+    (fisher,) = [bar for bar in cut.containers if bar.get_label() == "Fisher"]
+    np.testing.assert_allclose(fisher[0].get_xydata(), [(8, 38), (32, 62)])
+    lines = {line.get_label(): line.get_ydata()[0] for axes in (cut, repaired) for line in axes.lines}
+    assert (lines["dense"], lines["magnitude, no data"]) == (80, 60)
+    (alone,) = repaired.containers
+    assert alone.get_label() == CRITERION_STYLES["repair"]["label"]
+
+
+def test_accuracy_against_alpha_has_a_bar_a_point():
+    rows = pd.DataFrame({"alpha": [0.0, 0.5, 1.0], "top1": [60.0, 65.0, 70.0], "half": [1.0, 2.0, 3.0]})
+    (axes,) = figures.accuracy_against_alpha(rows).axes
+    (points,) = axes.containers
+    np.testing.assert_allclose(points[0].get_xydata(), rows[["alpha", "top1"]])
+    assert "no data (0)" in axes.get_xlabel()

@@ -13,7 +13,7 @@ from torch import nn
 import swinprune_lite as sp
 from swinprune_lite.calibration.statistics import gradients, input_moments
 from swinprune_lite.paper.bound import chain_output, random_chain
-from swinprune_lite.pruning.criteria import CRITERIA, OBS_DAMPING, between
+from swinprune_lite.pruning.criteria import CRITERIA, OBS_DAMPING, between, between_of
 from swinprune_lite.pruning.importance import relative_energy
 from swinprune_lite.types import Gradients, InputMoments
 
@@ -249,3 +249,19 @@ def test_a_layer_that_reads_only_zeros_goes_first(small, criterion):
     masks = sp.make_masks(small, 54 / 126, "global", criterion=criterion, statistics=moments)
     assert masks[WEIGHTS[0]].all()
     assert not masks[WEIGHTS[1]].any()
+
+
+def test_between_has_a_name_that_methods_know(small):
+    moments = input_moments(small, batches())
+    asked = {"grouping": "whole_model", "statistics": moments}
+    named, made = (sp.make_masks(small, 0.6, criterion=one, **asked) for one in ("between(0.5)", between(0.5)))
+    assert all(torch.equal(named[name], made[name]) for name in WEIGHTS)
+    assert between_of("between(0.5)").name == between(0.5).name == "between(0.5)"
+    assert between_of("between(0)").wants is None
+
+
+@pytest.mark.parametrize("name", ["between(-1)", "between()", "between(nan)", "between(0.5) ", "between(1e3)"])
+def test_what_is_no_such_name_is_an_unknown_criterion(small, name):
+    assert between_of(name) is None
+    with pytest.raises(ValueError, match="Unknown criterion"):
+        sp.make_masks(small, 0.5, criterion=name)

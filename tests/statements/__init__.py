@@ -1,10 +1,11 @@
 """What the pages state: each passage quoted, beside what computes its numbers again."""
 
-from statements import counted, layerwise, measured, pages, repaired, table1, times
+from statements import counted, hybrid, layerwise, measured, pages, repaired, table1, times
 from statements.statement import Statement
 
 STATEMENTS: list[Statement] = [
     *counted.STATEMENTS,
+    *hybrid.STATEMENTS,
     *layerwise.STATEMENTS,
     *measured.STATEMENTS,
     *pages.STATEMENTS,

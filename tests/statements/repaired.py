@@ -130,7 +130,7 @@ STATEMENTS = [
     Statement("lite", "It was trained with {} seeds", lambda: [len(sp.lite_seeds(M))]),
     Statement("lite", "keeps the {} that relate", count(3)),
     better(
-        "At {} % DIMAP takes `swin_lite_micro` from {} to {} % top-1 in the mean over {} trainings, and the repair"
+        "At {} % DIMAP takes micro from {} to {} % top-1 in the mean over {} trainings, and the repair"
         " brings it back to {} %.",
         lambda: journey(M, 0.8),
     ),
@@ -190,12 +190,10 @@ STATEMENTS = [
         lambda: [distance(rule, images) for images in ("photographs", "garments") for rule in ("", repair.RULE)],
     ),
     better("{} witnesses need none", count(3)),
-    better("takes the mean of the {}, all scaled to a mean variance of {}", count(3, 1)),
+    better("takes the mean of the {}", count(3)),
     better("The dense model runs on {} of them", count(DRAWN)),
     better("accuracies are of {} test garments", count(repair.GARMENTS)),
     better("Photographs are {} that scikit-image ships", count(12)),
-    better("At {} they are as far off", count(1)),
-    better("{} repaired measurement of every method", count(1)),
     better(
         "With {} to {} % removed the repair changes top-1 by {} to {} points",
         low,
@@ -206,8 +204,6 @@ STATEMENTS = [
         "of tiny's {} trainings the interval at {} % holds zero",
         lambda: [len(repair.reported(T)), 80, gains().loc[(T, 0.8)].gain < gains().loc[(T, 0.8)].gain_half],
     ),
-    better("on the {} lite models", count(4)),
-    better("told by the mean of the {}", count(3)),
     better("At {} % micro still loses {} points, tiny {}, small {} and base {}", lambda: still_lost(0.8)),
     better("Drawn images add {} to {} points to what weights tell", without_drawn),
     better("The refit is the best rule without real images in all cases", lambda: [best_without_images()]),
