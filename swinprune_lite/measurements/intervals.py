@@ -36,7 +36,8 @@ def spread(values: Sequence[float]) -> float:
         return math.nan
     mean = sum(values) / count
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    return float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    quantile = round(float(student.ppf(0.975, count - 1)), 3)  # as printed tables have it
+    return quantile * deviation / math.sqrt(count)
 
 
 def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:

@@ -218,7 +218,7 @@ HYBRID_STATEMENTS = [
             *top("relative_energy", 0, "", True),
         ],
     ),
-    hybrid("alpha from 0 to 1 it goes from {} ± {} to {} ± {}", alphas),
+    hybrid("alpha from 0 to 1 lite micro goes from {} ± {} to {} ± {}", alphas),
     hybrid(
         "Gradients take {} times the memory of the prunable weights, input moments {} times",
         lambda: [statistics_share("gradients"), statistics_share("moments")],

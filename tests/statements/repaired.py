@@ -127,15 +127,15 @@ STATEMENTS = [
             min(again.cards(T)) - min(again.cards(M)),
         ],
     ),
-    Statement("lite", "It was trained with {} seeds", lambda: [len(sp.lite_seeds(M))]),
+    Statement("lite", "Of its weights {} sets ship", lambda: [len(sp.lite_seeds(M))]),
     Statement("lite", "keeps the {} that relate", count(3)),
     better(
-        "At {} % DIMAP takes micro from {} to {} % top-1 in the mean over {} trainings, and the repair"
+        "At {} % DIMAP takes micro from {} to {} % top-1 in the mean over {} sets of weights, and the repair"
         " brings it back to {} %.",
         lambda: journey(M, 0.8),
     ),
     better(
-        "At {} % it takes tiny from {} to {} % over {} trainings, and the repair brings it back to {} %.",
+        "At {} % it takes tiny from {} to {} % over {} sets of weights, and the repair brings it back to {} %.",
         lambda: journey(T, 0.9),
     ),
     better("That is worth more than {} real images and less than {}.", worth),
@@ -201,7 +201,7 @@ STATEMENTS = [
     better("At {} % it returns {} to {} points", lambda: high(0.8)),
     better("at {} % {} to {}", lambda: high(0.9)),
     better(
-        "of tiny's {} trainings the interval at {} % holds zero",
+        "over tiny's {} sets of weights the interval at {} % holds zero",
         lambda: [len(repair.reported(T)), 80, gains().loc[(T, 0.8)].gain < gains().loc[(T, 0.8)].gain_half],
     ),
     better("At {} % micro still loses {} points, tiny {}, small {} and base {}", lambda: still_lost(0.8)),

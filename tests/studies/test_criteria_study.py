@@ -88,7 +88,7 @@ def test_a_curve_is_the_mean_of_its_trainings(evidence):
 
 def test_what_is_compared_is_one_curve_minus_another(evidence):
     rows = study.curves(evidence).set_index(["criterion", "where", "repaired", "images"]).top1
-    found = study.worth(evidence)[(MICRO, "points")]
+    found = study.worth(evidence)[(MICRO, "mean")]
     pairs = {
         "activations in the choice, cut": (
             ("activation_energy", "choice", False, 128), ("relative_energy", "", False, 0),

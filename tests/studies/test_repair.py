@@ -1,6 +1,7 @@
 """The study of repair: what is asked, what its tables say, and what it sees inside of a model."""
 
 import copy
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_choice_saw_no_test_image_and_seed_0_is_not_reported_where_it_chose(
 
 def test_held_out_and_test_images_have_records_of_their_own():
     store, asked = Store(), repair.setting(MICRO, 0, "dimap", 0.8, repair=repair.RULE)
-    first, second = store.find(repair.CHOICE, asked), store.find(repair.PROFILE, asked)
+    first, second = store.find(repair.CHOICE, replace(asked, images=0)), store.find(repair.PROFILE, asked)
     assert len(first.top1) < len(second.top1)
     assert first.masks == second.masks
 
