@@ -21,10 +21,11 @@ def test_spread_is_students_t(values):
     assert spread(values) == pytest.approx(expected, rel=1e-3, abs=1e-9)
 
 
-def test_spread_of_one_value_and_of_too_many():
+def test_spread_of_one_value_of_a_few_and_of_many():
     assert math.isnan(spread([3.0]))
-    with pytest.raises(ValueError, match="At most 6 seeds; got 7"):
-        spread([1.0] * 7)
+    assert spread([0.0, 2.0]) == pytest.approx(12.706)  # deviation 2^(1/2), over 2^(1/2)
+    assert spread([0.0, 1.0, 2.0]) == pytest.approx(4.303 / 3**0.5)
+    assert spread([*range(10)]) == pytest.approx(2.262 * (55 / 6) ** 0.5 / 10**0.5)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=3, max_size=60))
