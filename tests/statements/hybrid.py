@@ -133,7 +133,8 @@ HYBRID_STATEMENTS = [
         ],
     ),
     hybrid(
-        "On lite tiny the activations cost {} and {} points with either of its {} sets of weights, and the repair brings {} and {}.",
+        "On lite tiny the activations cost {} and {} points with either of its {} sets of weights, and the repair"
+        " brings {} and {}.",
         lambda: [
             *(-points for points in apart(ACTIVATIONS.format("cut"))),
             len(reported(TINY)),
