@@ -272,7 +272,7 @@ def test_the_command_names_a_damaged_image(own_model, tmp_path, capsys, monkeypa
     [
         (["swin_lite_huge", "--profile", "lite"], "Unknown lite model 'swin_lite_huge'"),
         (["swin_lite_tiny", "--profile", "lite", "--ratio", "1.2"], "ratio must be a number in [0, 1)"),
-        (["swin_lite_tiny", "--profile", "dark"], "Unknown profile 'dark'; choose one of smoke, lite, pretrained, imagenette"),
+        (["swin_lite_tiny", "--profile", "dark"], "Unknown profile 'dark'; choose one of smoke, lite, pretrained"),
         ([VIT, "--profile", "folder"], "and `data`, a folder"),
         ([VIT, "--profile", "folder", "--data", "none"], "There is no folder none"),
         ([VIT, "--profile", "imagenette", "--batch-size", "3"], "batch_size must be an even number"),
