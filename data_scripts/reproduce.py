@@ -45,9 +45,7 @@ def jobs_of(profile: str) -> list[Job]:
         raise ValueError(f"The notebooks measure what they show in the {profile} profile; run them instead.")
     if profile == "smoke":
         return [(run, setting) for setting in reproduction.one_shot(run, range(run.replicates))]
-    return [
-        (each, setting) for each, setting in measurements() if (each.name == "pretrained") == (profile == "pretrained")
-    ]
+    return [(each, setting) for each, setting in measurements() if each.name == profile]
 
 
 def compute(missing: list[Job], store: Store, jobs: int) -> None:

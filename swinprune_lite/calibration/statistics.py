@@ -114,3 +114,7 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
     if not count:
         raise ValueError("There are no images to gather gradients from: the batches are empty.")
     return {name: Gradients(total / count, square / count, count) for name, (total, square) in sums.items()}
+
+
+GATHER = {InputMoments: input_moments, Gradients: gradients}
+"""Kind of statistic -> what gathers it from a model and batches."""

@@ -2,14 +2,14 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 import torch
 from torch import nn
 
-from swinprune_lite.calibration.statistics import gradients, input_moments
-from swinprune_lite.pruning.criteria import CRITERIA
+from swinprune_lite.calibration.statistics import GATHER
+from swinprune_lite.pruning.criteria import CRITERIA, GATHERED_BY
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.repairing.sparsegpt import SPARSE_GPT, sparse_gpt
 from swinprune_lite.training.batches import Batch, pairs
@@ -30,14 +30,13 @@ def costs(model: nn.Module, batches: Sequence[Batch], criteria: Sequence[str], r
         "sparsegpt" with the weights it changes), "statistics (MB)" to keep until then, and "backward (MB)", what the
         gradient of a single image needs besides.
     """
-    gather: dict[type, Callable] = {InputMoments: input_moments, Gradients: gradients}
     found, taken, rows = {type(None): None}, {type(None): 0.0}, {}
     backward = saved_bytes(model, next(pairs(batches)))
     for name in criteria:
         wants = InputMoments if name == SPARSE_GPT else CRITERIA[name].wants or type(None)
         if wants not in found:
             start = time.perf_counter()
-            found[wants] = gather[wants](model, batches)
+            found[wants] = GATHER[wants](model, batches)
             taken[wants] = time.perf_counter() - start
         twin = copy.deepcopy(model)
         start = time.perf_counter()
@@ -48,7 +47,7 @@ def costs(model: nn.Module, batches: Sequence[Batch], criteria: Sequence[str], r
         masks = time.perf_counter() - start
         held = sum(map(statistic_bytes, (found[wants] or {}).values()))
         rows[name] = {
-            "wants": {InputMoments: "input moments", Gradients: "gradients"}.get(wants, ""),
+            "wants": GATHERED_BY.get(wants, ("",))[0],
             "gather (s)": taken[wants],
             "masks (s)": masks,
             "statistics (MB)": held / 1e6,

@@ -6,9 +6,8 @@ are asked for, once, and kept in a store of the reader's own.
 
 import sys
 from dataclasses import dataclass, field
-from math import hypot
 
-from swinprune_lite.measurements.intervals import interval, paired_difference, spread
+from swinprune_lite.measurements.intervals import mean_accuracy, paired_difference
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import Profile, replicate, replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
@@ -50,10 +49,7 @@ class Evidence:
             getattr(measurement, kind)[: self.profile.common_images]
             for measurement in self.measurements(model, method, ratio, steps)
         ]
-        values = [100 * correct.double().mean().item() for correct in found]
-        mean = sum(values) / len(values)
-        over_seeds = spread(values) if len(values) > 1 else 0.0
-        return mean, hypot(over_seeds, interval(mean, len(found[0]))), len(values)
+        return *mean_accuracy(found), len(found)
 
     def gain(self, model: str, first: str, second: str, ratio: float, steps: int = 0) -> tuple[float, float]:
         """Top-1 of one method minus another's at the same ratio, in points, and half its 95 % interval."""

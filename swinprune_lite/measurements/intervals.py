@@ -40,6 +40,21 @@ def spread(values: Sequence[float]) -> float:
     return quantile * deviation / math.sqrt(count)
 
 
+def mean_accuracy(replicates: Sequence[torch.Tensor]) -> tuple[float, float]:
+    """Mean accuracy over replicates in percent, and half its 95 % interval in points.
+
+    The half width joins (as the root of the sum of squares) the spread over replicates, where there are several, and
+    that over images.
+
+    Args:
+        replicates: one or more, bool (images,): which images were right.
+    """
+    values = [100 * correct.double().mean().item() for correct in replicates]
+    mean = sum(values) / len(values)
+    over_seeds = spread(values) if len(values) > 1 else 0.0
+    return mean, math.hypot(over_seeds, interval(mean, len(replicates[0])))
+
+
 def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tensor]) -> tuple[float, float]:
     """Mean accuracy of `first` minus `second` in points, and half its 95 % interval.
 

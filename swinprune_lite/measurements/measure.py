@@ -8,7 +8,7 @@ from torch import nn
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
 from swinprune_lite.acceleration.structured import structured_masks
-from swinprune_lite.calibration.statistics import gradients, input_moments
+from swinprune_lite.calibration.statistics import GATHER
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.pruning.budgets import removing_macs
@@ -98,8 +98,7 @@ def method_of(setting: Setting) -> Method:
 def gathered(profile: Profile, setting: Setting, kind: type[InputMoments] | type[Gradients]) -> Mapping[str, Statistic]:
     """Statistics of a setting's dense model on its calibration images, in float64: the same on any processor."""
     dense = profile.load(setting.model, setting.training_seed).double()
-    gather = {InputMoments: input_moments, Gradients: gradients}[kind]
-    return gather(dense, profile.calibration_batches(setting.calibration))
+    return GATHER[kind](dense, profile.calibration_batches(setting.calibration))
 
 
 def masks_of(model: nn.Module, setting: Setting, profile: Profile | None = None) -> Masks | None:

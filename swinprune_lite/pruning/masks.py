@@ -3,6 +3,7 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from functools import cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -91,6 +92,8 @@ def make_masks(
         statistics = _chance(parameters, names, seed)
     criterion.check({name: parameters[name] for name in names}, statistics)
 
+    values = cache(lambda name: _values(name, parameters[name], criterion, statistics))
+
     def cut(share: float) -> Masks:
         removals = budget(model, competing, share)
         _check_counts(removals, sizes)
@@ -101,8 +104,9 @@ def make_masks(
                     f"The masks given as `within` have removed {lost:,} weights of a group, and ratio {ratio} removes "
                     f"{remove:,} of it; give a higher ratio, or earlier masks."
                 )
-            values = {name: _values(name, parameters[name], criterion, statistics) for name in group}
-            masks |= select_within(values, max(remove - lost, 0), criterion.score, within)
+            masks |= select_within(
+                {name: values(name) for name in group}, max(remove - lost, 0), criterion.score, within
+            )
         return {name: masks[name].to(parameters[name].device) for name in names}
 
     return cut(ratio) if of == "weights" else removing_macs(model, ratio, cut, input_size)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.inputs import COMPILED, image_shape
-from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of, prunable
+from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.data.drawn import dead_leaves
 from swinprune_lite.files import reason
@@ -72,7 +72,13 @@ def repair(
     if moments is not None:
         check_statistics("repair", InputMoments, parameters, moments, "moments")
     told = cache(lambda: _drawn_moments(model, whole, drawn, seed))
-    matrices = {name: _matrix(whole.get(name, parameter)) for name, parameter in _others(model, weights)} | weights
+    every = dict(model.named_parameters())
+
+    def matrix(name: str) -> torch.Tensor | None:
+        if name in weights or name not in every:
+            return weights.get(name)
+        return _matrix(whole.get(name, every[name]))  # whole too, though it may be held by an earlier mask
+
     heads = _heads(model)
     repaired = {}
     for name, weight in weights.items():
@@ -80,7 +86,7 @@ def repair(
             weight,
             cutting[name].cpu().flatten(1),
             moments and moments[name],
-            writer(name, matrices.get),
+            writer(name, matrix),
             (lambda name=name: told()[name]) if drawn else None,
             **heads.get(name, {}),
         )
@@ -104,11 +110,6 @@ def hold_with(model: nn.Module, masks: Mapping[str, torch.Tensor], values: Mappi
 
 def _matrix(weight: torch.Tensor) -> torch.Tensor:
     return weight.detach().cpu().double().flatten(1)
-
-
-def _others(model: nn.Module, known: Mapping[str, torch.Tensor]) -> list[tuple[str, nn.Parameter]]:
-    """Prunable weights that no mask cuts: they write what others read."""
-    return [(name, model.get_parameter(name)) for name in prunable(model) if name not in known]
 
 
 def _drawn_moments(

@@ -11,7 +11,8 @@ from swinprune_lite.anatomy.modules import kind_of, place, prunable
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.pruning.holding import apply_masks
 from swinprune_lite.repairing.apply import repair
-from swinprune_lite.repairing.rules import RULES, Layer, norms
+from swinprune_lite.repairing.refit import variance
+from swinprune_lite.repairing.rules import RULES, Layer
 from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 from swinprune_lite.types import Batches, InputMoments, Masks
 
@@ -39,7 +40,7 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
     rows = []
     for name, layer in seen.items():
         truth = real[name].covariance
-        left, before = _variance(layer.cut, truth), _variance(layer.weight, truth)
+        left, before = variance(layer.cut, truth), variance(layer.weight, truth)
         norm = (layer.cut.square().sum(1) / layer.weight.square().sum(1)).sqrt()
         deviation = (left / before).sqrt()
         lost = (norm < 0.9) & (norm > 0)
@@ -51,7 +52,7 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
             "real images": layer._replace(moments=real[name]),
         }
         found = {CUT: layer.cut} | {who: RULES["refit"](told[who]) for who in TOLD_BY}
-        errors = {who: float(_variance(layer.weight - one, truth).sum() / before.sum()) for who, one in found.items()}
+        errors = {who: float(variance(layer.weight - one, truth).sum() / before.sum()) for who, one in found.items()}
         rows.append(
             {
                 "layer": name.removesuffix(".weight"),
@@ -91,18 +92,9 @@ def pruned(model: nn.Module, masks: Masks, rule: str = "") -> nn.Module:
     return twin
 
 
-def power(exponent: float):
-    """The rule that gives each row what it lost of its norm, to an exponent."""
-    return norms(1, exponent=exponent)
-
-
 def moments_on(model: nn.Module, batches: Batches) -> dict[str, InputMoments]:
     """`input_moments` of a float64 copy: the same digits on any processor."""
     return input_moments(copy.deepcopy(model).double(), batches)
-
-
-def _variance(weight: torch.Tensor, covariance: torch.Tensor) -> torch.Tensor:
-    return ((weight @ covariance) * weight).sum(1)
 
 
 def _after_blocks(model: nn.Module, images: Batches) -> pd.Series:

@@ -1,6 +1,5 @@
 """Past the paper: cut, then repair. Which rule was chosen on held-out training pairs, and what it brings on others."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,7 +8,7 @@ import pandas as pd
 from swinprune_lite.files import RESULTS
 from swinprune_lite.kept import kept
 from swinprune_lite.measurements.evidence import Evidence
-from swinprune_lite.measurements.intervals import interval, paired_difference, spread
+from swinprune_lite.measurements.intervals import mean_accuracy, paired_difference
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.models.lite import LITE_MODELS
@@ -56,14 +55,24 @@ def seeds(model: str) -> list[int]:
     return PROFILE.training_seeds(model)
 
 
+def methods(model: str) -> tuple[str, ...]:
+    """That are compared on a model."""
+    return METHODS if model in CHOSEN_ON else METHODS[:2]
+
+
+def ratios(model: str) -> tuple[float, ...]:
+    """At which they are."""
+    return RATIOS if model in CHOSEN_ON else FEWER
+
+
 def grid(models: Sequence[str] = PROFILE.models) -> list[Setting]:
     """Every method at every ratio, cut and repaired."""
     found = []
     for model in models:
         for seed in seeds(model):
             found.append(setting(model, seed))
-            for method in METHODS if model in CHOSEN_ON else METHODS[:2]:
-                for ratio in RATIOS if model in CHOSEN_ON else FEWER:
+            for method in methods(model):
+                for ratio in ratios(model):
                     found += [setting(model, seed, method, ratio), setting(model, seed, method, ratio, repair=RULE)]
     return found
 
@@ -150,10 +159,8 @@ def accuracy(evidence: Evidence, model: str, trainings: int | None = None, **ask
         trainings: the first so many; None: all.
         asked: what `setting` takes: method, ratio, repair and the like.
     """
-    found = [evidence.measurement(setting(model, seed, **asked)).top1[:IMAGES] for seed in reported(model)[:trainings]]
-    values = [100 * correct.double().mean().item() for correct in found]
-    mean = sum(values) / len(values)
-    return mean, math.hypot(interval(mean, IMAGES), spread(values) if len(values) > 1 else 0.0)
+    asked_of = [setting(model, seed, **asked) for seed in reported(model)[:trainings]]
+    return mean_accuracy([evidence.measurement(each).top1[:IMAGES] for each in asked_of])
 
 
 def gain(evidence: Evidence, model: str, first: dict, second: dict) -> tuple[float, float]:
@@ -181,7 +188,7 @@ def gains(evidence: Evidence, method: str = "dimap", models: Sequence[str] = PRO
     """
     rows = []
     for model in models:
-        for ratio in RATIOS if model in CHOSEN_ON else FEWER:
+        for ratio in ratios(model):
             cut = {"method": method, "ratio": ratio}
             repaired = cut | {"repair": RULE}
             rows.append(
@@ -207,7 +214,7 @@ def against_dimap(evidence: Evidence, models: Sequence[str] = PROFILE.models) ->
     """
     rows = []
     for model in models:
-        for method in METHODS[1:] if model in CHOSEN_ON else METHODS[1:2]:
+        for method in methods(model)[1:]:
             for ratio in HIGH:
                 pairs = [
                     gain(evidence, model, {"method": method, **more}, {"method": "dimap", **more})
