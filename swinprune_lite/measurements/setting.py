@@ -22,6 +22,8 @@ class Setting:
         repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`; "": they are not.
         calibration: real images that the criterion's statistics, or else the repair's, are gathered on; 0: none.
         drawn: images that the repair draws where it has no real ones.
+        masks_from: another model of the profile's source, of the same layers, whose weights the masks are made from;
+            "": the model's own.
     """
 
     model: str
@@ -36,6 +38,7 @@ class Setting:
     repair: str = ""
     calibration: int = 0
     drawn: int = 64
+    masks_from: str = ""
 
     def told(self) -> dict:
         """The attributes that differ from their default, so that a new attribute changes nothing of old settings."""

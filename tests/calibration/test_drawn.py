@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from swinprune_lite.data.drawn import LARGEST, LEAVES, SMALLEST, dead_leaves
+from swinprune_lite.calibration.drawn import LARGEST, LEAVES, SMALLEST, dead_leaves
 
 
 def test_they_are_standardised_and_depend_on_the_seed_alone():
