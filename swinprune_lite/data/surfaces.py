@@ -240,7 +240,7 @@ def _stain(drawn: Drawn, size: int) -> np.ndarray:
     field, width = _covered([np.stack([disc, disc]) for disc in discs], max(radius, 3)), size // (4 * _UNIT) | 1
     for axis in (0, 1):
         field = convolve1d(field, np.ones(width, dtype=np.int64), axis=axis, mode="constant")
-    return (1, -1)[drawn.below(2)] * _contrast(drawn, 60) * field // (16 * width**2)
+    return -_contrast(drawn, 80) * field // (16 * width**2)
 
 
 _DRAW = dict(zip(TEXTURES, (_metal, _cast, _fabric)))
