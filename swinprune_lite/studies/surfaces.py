@@ -34,7 +34,7 @@ STEPS = 500  # of adapting
 LIGHT = 60  # of light fine-tuning after it
 RATES = (2e-3, 4e-3)  # of adapting, that were tried
 LIGHT_RATES = (5e-4, 2e-3)
-ADAPT = Recipe(lr=4e-3, warm_up=0.2, weight_decay=0.05)
+ADAPT = Recipe(lr=2e-3, warm_up=0.2, weight_decay=0.05)
 TUNE = Recipe(lr=2e-3, warm_up=0.25, weight_decay=0.05)
 LABELLED = (60, 300, SPLITS["train"])
 CURVE = (4, 15, LIGHT)
