@@ -62,9 +62,10 @@ def recall_by_size(found: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     """Recall against the defect's size, a panel a view and a colour a state.
 
     Args:
-        found: view, state, size, recall and half.
+        found: view, state, size, recall and half; rows of size 0, of no defect, are left out.
         titles: view -> title of its panel.
     """
+    found = found[found["size"] > 0]
     figure, grid = plt.subplots(
         -(-len(titles) // 2), 2, figsize=(WIDTH, 2.6 * -(-len(titles) // 2) + 0.6), sharex=True, sharey=True,
         squeeze=False, layout="constrained",
