@@ -81,6 +81,7 @@ def repair(
         check_statistics("repair", InputMoments, parameters, moments, "moments")
     dense = cache(lambda: _whole(model, whole))
     told = cache(lambda: _on_drawn_images(model, lambda: _drawn_moments(dense(), drawn, seed)))
+    prefix = f"{COMPILED}." if hasattr(model, COMPILED) else ""  # of a compiled model's names, not of its copy's
     every = dict(model.named_parameters())
 
     def matrix(name: str) -> torch.Tensor | None:
@@ -96,14 +97,16 @@ def repair(
             cutting[name].cpu().flatten(1),
             moments and moments[name],
             writer(name, matrix),
-            (lambda name=name: told()[name]) if drawn else None,
+            (lambda name=name: told()[name.removeprefix(prefix)]) if drawn else None,
             **heads.get(name, {}),
         )
         repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
     if moments is not None:
         repaired |= _biases(model, weights, repaired, moments)
     elif head and drawn and repaired:
-        repaired |= _on_drawn_images(model, lambda: _refitted_head(model, dense(), repaired, -(-drawn // 4), seed))
+        repaired |= _on_drawn_images(
+            model, lambda: _refitted_head(model, prefix, dense(), repaired, -(-drawn // 4), seed)
+        )
     hold_with(model, masks, repaired)
 
 
@@ -140,10 +143,9 @@ def _drawn_moments(dense: nn.Module, images: int, seed: int) -> dict[str, InputM
 
 
 def _refitted_head(
-    model: nn.Module, dense: nn.Module, repaired: Mapping[str, torch.Tensor], images: int, seed: int
+    model: nn.Module, prefix: str, dense: nn.Module, repaired: Mapping[str, torch.Tensor], images: int, seed: int
 ) -> dict[str, torch.Tensor]:
     """Parameter name -> value of the refitted head; empty if there is none that runs, or if it is pruned itself."""
-    prefix = f"{COMPILED}." if hasattr(model, COMPILED) else ""
     path = head_of(dense)
     if path is None or f"{prefix}{path}.weight" in {*repaired, *whole_weights(model)}:
         return {}
