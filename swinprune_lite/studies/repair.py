@@ -129,7 +129,7 @@ DISTANCE_GARMENTS = 100
 def distances_of() -> list[Setting]:
     """Of which the distance of the features is measured."""
     cut = [Setting(NAME, method, max(PRETRAINED_RATIOS)) for method in METHODS[:2]]
-    return [each for one in cut for each in (one, replace(one, repair=RULE))]
+    return [each for one in cut for each in (one, replace(one, repair=REFIT))]  # the head comes after the features
 
 
 def distances() -> pd.DataFrame:
