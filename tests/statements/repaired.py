@@ -182,8 +182,8 @@ STATEMENTS = [
         ],
     ),
     better(
-        "On DIMAP's masks at {} % the rows' norms to the power of 1.5 add {} points, the refit without the head adds {},"
-        " what weights alone tell adds {}, and {} real images add {}",
+        "On DIMAP's masks at {} % the rows' norms to the power of 1.5 add {} points, the refit without the head adds"
+        " {}, what weights alone tell adds {}, and {} real images add {}",
         lambda: [
             50,
             on_vit(rule="rows^1.5").gain,
@@ -191,6 +191,16 @@ STATEMENTS = [
             on_vit(rule="refit", drawn=0).gain,
             32,
             on_vit(rule="refit", real=32).gain,
+        ],
+    ),
+    better(
+        "DIMAP leads uniform pruning by {} ± {} points as cut and by {} ± {} repaired, and LAMP leads DIMAP by {} ± {}"
+        " and by {} ± {}",
+        lambda: [
+            sign * value
+            for other, lead in (("uniform", 1), ("lamp", -1))
+            for rule in ("", repair.RULE)
+            for sign, value in zip((lead, 1), repair.pretrained_lead(of("pretrained"), other, rule, 0.5))
         ],
     ),
     better(
