@@ -145,6 +145,11 @@ STATEMENTS = [
         "At {} % it takes tiny from {} to {} % over {} sets of weights, and the repair brings it back to {} %.",
         lambda: journey(T, 0.9),
     ),
+    Statement(
+        "index",
+        "and {} of the {} points that half of the weights are worth on a real pretrained transformer",
+        lambda: [on_vit(rule=repair.RULE).gain, dense_vit() - on_vit().top1],
+    ),
     better("On lite models that is worth more than {} real images and less than {}.", worth),
     better(
         "On a real pretrained ViT, of which DIMAP leaves {} of {} % at half of the weights, the repair returns {}"
