@@ -32,7 +32,15 @@ CASES: tuple[Case, ...] = (
     (ROOMY, HIGHEST, 1),
 )
 
-CHOSEN: dict[Case, tuple[float, float]] = {}
+CHOSEN: dict[Case, tuple[float, float]] = {
+    (FULL, 0.55, 1): (0.0003, 0.0001),
+    (FULL, 0.8, 1): (0.001, 0.001),
+    (FULL, HIGHEST, 1): (0.003, 0.001),
+    (FULL, HIGHEST, 4): (0.003, 0.001),
+    (FULL, HIGHEST, 16): (0.003, 0.003),
+    (ROOMY, 0.8, 1): (0.001, 0.0001),
+    (ROOMY, HIGHEST, 1): (0.003, 0.0003),
+}
 """Peak learning rate of each case, for a cut start and for a repaired one: the best of `RATES` on held-out pairs."""
 
 
