@@ -28,6 +28,7 @@ CASES: tuple[Case, ...] = (
     (FULL, HIGHEST, 1),
     (FULL, HIGHEST, 4),
     (FULL, HIGHEST, 16),
+    (ROOMY, 0.55, 1),
     (ROOMY, 0.8, 1),
     (ROOMY, HIGHEST, 1),
 )
