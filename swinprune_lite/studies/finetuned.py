@@ -17,7 +17,7 @@ STEPS = PROFILES["lite"].finetune_steps
 STARTS = ("", RULE)
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 HIGHEST = 0.9
-SEEDS_OF_LONGEST = 3
+SEEDS_OF_LONGER = 3
 
 Case = tuple[str, float, int]
 """Model, ratio and epochs of `STEPS` steps each."""
@@ -66,9 +66,8 @@ def choosing() -> list[tuple[Profile, Setting]]:
 
 
 def seeds(case: Case) -> list[int]:
-    """Training seeds that a case is reported of: none that chose, and of the longest the first few."""
-    found = reported(case[0])
-    return found[:SEEDS_OF_LONGEST] if case[2] == max(epochs for _, _, epochs in CASES) else found
+    """Training seeds that a case is reported of: none that chose, and of longer ones the first few."""
+    return reported(case[0])[: SEEDS_OF_LONGER if case[2] > 1 else None]
 
 
 def reports() -> list[tuple[Profile, Setting]]:
