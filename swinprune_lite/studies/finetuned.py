@@ -39,6 +39,7 @@ CHOSEN: dict[Case, tuple[float, float]] = {
     (FULL, HIGHEST, 1): (0.003, 0.001),
     (FULL, HIGHEST, 4): (0.003, 0.001),
     (FULL, HIGHEST, 16): (0.003, 0.003),
+    (ROOMY, 0.55, 1): (0.0001, 0.0001),
     (ROOMY, 0.8, 1): (0.001, 0.0001),
     (ROOMY, HIGHEST, 1): (0.003, 0.0003),
 }
