@@ -258,8 +258,8 @@ STATEMENTS = [
         lambda: [25, *tuned(T, 0.9, 25), 90, *tuned(T, 0.8, 25), 80],
     ),
     better(
-        "rate, {}, is the best of {} for tiny at {} %. At {} % it leaves tiny's cut start {} points behind what {} reaches,"
-        " and a repaired start is best at {}.",
+        "rate, {}, is the best of {} for tiny at {} %. At {} % it leaves tiny's cut start {} points behind what {}"
+        " reaches, and a repaired start is best at {}.",
         best_rates,
     ),
     better("{} steps of {} pairs or more", lambda: [finetuned.STEPS, PROFILES["lite"].batch_size]),
