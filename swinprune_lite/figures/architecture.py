@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from swinprune_lite.anatomy.modules import modules, place
+from swinprune_lite.anatomy.modules import blocks, modules
 from swinprune_lite.figures.style import (
     COMPONENT_COLOURS,
     LINE,
@@ -54,12 +54,13 @@ def module_map(model: nn.Module, title: str) -> Figure:
         title: stands above the axes.
     """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    numbers = blocks(model)
     counts: dict[str, dict[str, int]] = {}
     for module, names in modules(model).items():
         for name in names:
-            place = counts.setdefault(_place(name), dict.fromkeys(MODULE_COLOURS, 0))
+            place = counts.setdefault(_place(name, numbers), dict.fromkeys(MODULE_COLOURS, 0))
             place[module] += sizes[name]
-    order = list(dict.fromkeys(_place(name) for name in sizes))
+    order = list(dict.fromkeys(_place(name, numbers) for name in sizes))
     frame = pd.DataFrame.from_dict(counts, orient="index").loc[order] / 1e6
 
     figure, axes = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
@@ -74,10 +75,10 @@ def module_map(model: nn.Module, title: str) -> Figure:
     return figure
 
 
-def _place(name: str) -> str:
+def _place(name: str, numbers: dict[str, tuple[int, int]]) -> str:
     """Where a parameter stands: "2.1" for block 1 of stage 2, else what part of the network it is."""
-    if stage_and_block := place(name):
-        return "{}.{}".format(*stage_and_block)
+    if block := next((path for path in numbers if name.startswith(f"{path}.")), None):
+        return "{}.{}".format(*numbers[block])
     if match := re.match(r"layers\.(\d+)\.downsample", name):
         return f"{int(match[1]) + 1}.merge"
     return {"patch_embed": "embed", "norm": "norm", "head": "head"}.get(name.split(".")[0], name.split(".")[0])

@@ -5,7 +5,7 @@ A figure is at most 7 inches wide, so that its text can be read on a phone.
 
 import seaborn as sns
 
-from swinprune_lite.anatomy.modules import FC2, KINDS
+from swinprune_lite.anatomy.units import FC2, KINDS
 from swinprune_lite.paper.numbers import LITE_COUNTERPARTS, counterpart
 
 WIDTH = 7.0
