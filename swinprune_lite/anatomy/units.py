@@ -52,6 +52,13 @@ AUXILIARY = re.compile(
 the maps of different heads, shortcuts past them, and single tokens and factors (a `token_mixer` is a layer).
 """
 
+DISORDERED = {
+    "timm.models.nest.Attention": "the projection reads the heads' numbers in turn, one of each",
+    "timm.models.davit.ChannelAttention": "queries are what is averaged, by weights that keys and values make",
+    "timm.models.davit.ChannelAttentionV2": "as the former",
+}
+"""Attentions of which the rows of the values are not told, and why: the projection does not read them head by head."""
+
 
 class Role(NamedTuple):
     """What a layer is to its attention or MLP.
@@ -167,16 +174,18 @@ def _attention(path: str, module: nn.Module) -> Unit | None:
         return None
     heads, by_head = _heads(module), getattr(module, "head_first", hasattr(module, "key_dim"))
     read = next((_columns(layer) for leaf in projections for layer in slots[leaf].values()), 0)
+    ordered = f"{type(module).__module__}.{type(module).__qualname__}" not in DISORDERED
     layers = {}
     for leaf, role in roles.items():
         several = isinstance(module.get_submodule(leaf), nn.ModuleList)
         for layer, matrix in slots[leaf].items() if several or len(slots[leaf]) == 1 else ():
             if role == PROJECTION:
-                layers[layer] = Role(PRJ, heads if _columns(matrix) % heads == 0 else 1)
+                layers[layer] = Role(PRJ, heads if ordered and _columns(matrix) % heads == 0 else 1)
             elif several or role == REDUCTION:
                 layers[layer] = Role(QKV)
             else:
-                layers[layer] = _giving(role, _rows(matrix), read, heads, by_head)
+                giving = _giving(role, _rows(matrix), read, heads, by_head)
+                layers[layer] = giving if ordered else giving._replace(values=None)
     return Unit(path, layers)
 
 
