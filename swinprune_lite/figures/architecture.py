@@ -15,6 +15,7 @@ from swinprune_lite.figures.style import (
     LINE,
     METHOD_STYLES,
     MODULE_COLOURS,
+    PRODUCTS,
     WIDTH,
 )
 
@@ -82,6 +83,27 @@ def _place(name: str, numbers: dict[str, tuple[int, int]]) -> str:
     if match := re.match(r"layers\.(\d+)\.downsample", name):
         return f"{int(match[1]) + 1}.merge"
     return {"patch_embed": "embed", "norm": "norm", "head": "head"}.get(name.split(".")[0], name.split(".")[0])
+
+
+def shares_by_module(weights: pd.DataFrame, macs: pd.DataFrame) -> Figure:
+    """Shares of several networks' weights (left) and MACs (right) by module.
+
+    Args:
+        weights: a row a network, a column a module, in percent; see `studies.architectures.shares`.
+        macs: likewise, with the products that no weight takes part in.
+    """
+    figure, both = plt.subplots(1, 2, figsize=(WIDTH, 0.32 * len(weights) + 1.2), sharey=True, layout="constrained")
+    for axes, table, title in zip(both, (weights, macs), ("weights", "MACs")):
+        left = np.zeros(len(table))
+        for module, colour in (MODULE_COLOURS | PRODUCTS).items():
+            if module in table:
+                axes.barh(table.index, table[module], 0.75, left, color=colour, edgecolor="white", label=module)
+                left += table[module].to_numpy()
+        axes.grid(axis="y", visible=False)
+        axes.set(title=title, xlabel="share (%)", xlim=(0, 100))
+    both[0].invert_yaxis()
+    figure.legend(*both[1].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
 
 
 def pareto_front(table: pd.DataFrame, cost: str) -> pd.DataFrame:
