@@ -8,7 +8,7 @@ An *MLP* is what its name or its class calls so, if its matrices, each linear or
 tokens' width to hidden units and back: two, or three where one gates another.
 
 Depthwise kernels, which mix positions and no channels, and tables of positions are no layers of either. Names decide
-only between what is built alike, and the five tables of them are here.
+only between what is built alike, and the tables of them are here.
 """
 
 import re
@@ -43,7 +43,9 @@ NAMES = {
 """What an attention's children are called that give queries, keys or values, the projection, and the reduction."""
 MLP_NAMES = r"(.*_)?(mlp|ffn?|feed_?forward)\d*"
 MLP_CLASSES = r"(?!.*Head).*(Mlp|MLP|Ffn|FFN|FeedForward).*"
+"""What an MLP, or its class, is called; a head's MLP is the head's."""
 FC_NAMES = {FC1: r"fc1(_[gx])?", FC2: r"fc2"}
+"""What its layers are usually called; where they are called otherwise, their shapes tell."""
 AUXILIARY = re.compile(
     r"(^|_)((rel|pos|position|cpb|meta|bias|biases|table|embed|talking|shortcut)(_|$)|proj_[lw]$"
     r"|(token|scale|temperature|latent)$)"
