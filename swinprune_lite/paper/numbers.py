@@ -120,9 +120,13 @@ def paper_claims() -> list[dict]:
     Raises:
         ValueError: a file that is damaged.
     """
-    path = FOLDER / "claims.yaml"
+    return [dict(claim) for claim in _read_claims(FOLDER / "claims.yaml")]
+
+
+@cache
+def _read_claims(path: Path) -> list[dict]:
     try:
-        claims = yaml.safe_load(path.read_bytes())
+        claims = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # the C one where there is
         if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
             raise ValueError("it is no list of claims")
         for claim in claims:

@@ -3,7 +3,7 @@
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
-from swinprune_lite.studies import acceleration, criteria, pretrained, repair, reproduction
+from swinprune_lite.studies import acceleration, criteria, finetuned, pretrained, repair, reproduction
 from swinprune_lite.studies.profiles import PROFILES
 
 
@@ -12,6 +12,6 @@ def measurements() -> list[tuple[Profile, Setting]]:
     lite = PROFILES["lite"]
     found = [(lite, setting) for setting in reproduction.whole(lite)]
     found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
-    found += repair.whole() + criteria.whole()
+    found += repair.whole() + criteria.whole() + finetuned.whole()
     found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
     return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())

@@ -106,3 +106,14 @@ def test_accuracy_against_alpha_has_a_bar_a_point():
     (points,) = axes.containers
     np.testing.assert_allclose(points[0].get_xydata(), rows[["alpha", "top1"]])
     assert "no data (0)" in axes.get_xlabel()
+
+
+def test_shares_of_modules_are_bars_that_reach_the_whole():
+    weights = pd.DataFrame({"QKV-M": [20.0, 30.0], "AUX-M": [80.0, 70.0]}, index=["one", "other"])
+    macs = weights.assign(products=[5.0, 1.0]).mul([0.95, 0.95, 1])
+    figure = figures.shares_by_module(weights, macs)
+    for axes, table in zip(figure.axes, (weights, macs)):
+        bars = np.array([[bar.get_width() for bar in container] for container in axes.containers]).T
+        np.testing.assert_allclose(bars, table.to_numpy())
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "other"]
+    assert figure.get_figwidth() <= 7

@@ -219,6 +219,7 @@ def test_damaged_data_of_the_paper_gets_one_sentence_or_is_left_to_the_ledger(tm
 
     def read():
         numbers._read.cache_clear()
+        numbers._read_claims.cache_clear()
         return numbers.paper_claims() if name == "claims" else numbers.paper_table(name, as_printed=True)
 
     def words(found):
@@ -233,6 +234,7 @@ def test_damaged_data_of_the_paper_gets_one_sentence_or_is_left_to_the_ledger(tm
     whole = words(read())
     assert silent(path, read, lambda found: words(found) == whole, 300) == []
     numbers._read.cache_clear()
+    numbers._read_claims.cache_clear()
 
 
 def test_what_others_print_is_compared_at_the_fewer_decimals(monkeypatch):

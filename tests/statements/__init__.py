@@ -1,9 +1,21 @@
 """What the pages state: each passage quoted, beside what computes its numbers again."""
 
-from statements import counted, hybrid, layerwise, measured, pages, pretrained, repaired, table1, times
+from statements import (
+    architectures,
+    counted,
+    hybrid,
+    layerwise,
+    measured,
+    pages,
+    pretrained,
+    repaired,
+    table1,
+    times,
+)
 from statements.statement import Statement
 
 STATEMENTS: list[Statement] = [
+    *architectures.STATEMENTS,
     *counted.STATEMENTS,
     *hybrid.STATEMENTS,
     *layerwise.STATEMENTS,
