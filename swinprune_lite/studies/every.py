@@ -3,7 +3,7 @@
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
-from swinprune_lite.studies import acceleration, criteria, finetuned, repair, reproduction
+from swinprune_lite.studies import acceleration, criteria, finetuned, pretrained, repair, reproduction
 from swinprune_lite.studies.profiles import PROFILES
 
 
@@ -13,5 +13,5 @@ def measurements() -> list[tuple[Profile, Setting]]:
     found = [(lite, setting) for setting in reproduction.whole(lite)]
     found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
     found += repair.whole() + criteria.whole() + finetuned.whole()
-    found += [(repair.PRETRAINED, setting) for setting in repair.pretrained()]
+    found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
     return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())

@@ -70,6 +70,19 @@ def test_axes_say_what_they_show(model):
     np.testing.assert_allclose(sorted(heights), sorted(kept.kept_pct))
 
 
+@pytest.mark.parametrize(("model", "titles"), [
+    ("swin_lite_tiny", ["swin_lite_tiny (measured)", "Swin-T (the paper)"]),
+    ("dinov2_vits14", ["dinov2_vits14 (measured)"]),
+])  # fmt: skip
+def test_the_paper_stands_beside_a_model_that_it_has(model, titles):
+    rows = [("dense", 0.0, 80.0), ("dimap", 0.38, 70.0), ("dimap", 0.5, 60.0)]
+    results = pd.DataFrame(rows, columns=["method", "ratio", "top1_mean"]).assign(model=model, top1_half=1.0)
+    found = figures.accuracy_against_ratio(results).axes
+    assert [axes.get_title() for axes in found] == titles
+    (line,) = [line for line in found[0].lines if line.get_label() == "DIMAP"]
+    np.testing.assert_allclose(line.get_xydata(), [(38, 70), (50, 60)])
+
+
 def test_what_data_is_worth_is_drawn_as_it_was_measured():
     assert len({(style["color"], style["linestyle"]) for style in CRITERION_STYLES.values()}) == len(CRITERION_STYLES)
     names = ["criterion", "where", "repaired", "images", "top1", "half"]
