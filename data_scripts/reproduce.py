@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated
@@ -26,16 +25,25 @@ from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
-from swinprune_lite.measurements.store import Store
+from swinprune_lite.measurements.store import Store, question
 from swinprune_lite.paper.numbers import TIMM_NAMES
-from swinprune_lite.studies import reproduction
-from swinprune_lite.studies.every import measurements
-from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies import acceleration, criteria, finetuned, pretrained, repair, reproduction, surfaces
+from swinprune_lite.studies.profiles import PROFILES, get_profile
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 
 
 Job = tuple[Profile, Setting]
+
+
+def measurements() -> list[Job]:
+    """All that the shipped store holds, of the reproduction and the studies, each once; those on lite models first."""
+    lite = PROFILES["lite"]
+    found = [(lite, setting) for setting in reproduction.whole(lite)]
+    found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
+    found += repair.whole() + criteria.whole() + finetuned.whole() + surfaces.whole()
+    found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
+    return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())
 
 
 def jobs_of(profile: str) -> list[Job]:
@@ -52,10 +60,11 @@ def compute(missing: list[Job], store: Store, jobs: int) -> None:
     """Measure in `jobs` processes, each on its share of the cores; this process alone writes."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    spawned = multiprocessing.get_context("spawn")
+    forked = multiprocessing.get_context("forkserver")  # all jobs from one process that imports once
+    forked.set_forkserver_preload([measure.__module__])
     with (
         Progress(*columns, TimeRemainingColumn()) as progress,
-        ProcessPoolExecutor(jobs, spawned, _start_worker, (threads, os.getpid())) as pool,
+        ProcessPoolExecutor(jobs, forked, _start_worker, (threads,)) as pool,
     ):
         bar = progress.add_task("measurements", total=len(missing))
         work = {pool.submit(measure, profile, setting): (profile, setting) for profile, setting in missing}
@@ -66,15 +75,14 @@ def compute(missing: list[Job], store: Store, jobs: int) -> None:
             progress.advance(bar)
 
 
-def _start_worker(threads: int, parent: int) -> None:
+def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_the_parent() -> None:
     """A worker whose parent was killed would go on for nobody."""
-    while os.getppid() == parent:
-        time.sleep(1)
+    multiprocessing.parent_process().join()
     os._exit(1)
 
 

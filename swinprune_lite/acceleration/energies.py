@@ -17,6 +17,10 @@ never leaves the flat side of its activation, is worth nothing whatever its norm
 output loses in *variance* is, for a group g whose outputs have the covariance S_g, tr W_out[g] S_g W_out[g]^T; groups
 that vary together are counted as if they did not. That is variance-based pruning (Berisha et al., ICCV 2025), there for
 hidden units and on images; here for heads too, and without images where `calibration.propagated` can guess S.
+
+A head's norms tell how its products came about as well as what they are: W_out[g] W_v[g] has others when q, k and v are
+rotated and stretched. The least 1/2 (||A||_F^2 + ||B||_F^2) over all A B that are the same product is the sum of its
+singular values. So a head may be counted by those of W_out[g] W_v[g] and, for where it looks, of W_q[g]^T W_k[g].
 """
 
 from collections.abc import Mapping
@@ -42,6 +46,17 @@ def energies(model: nn.Module, part: Part) -> torch.Tensor:
     for matrix in (rows, columns):
         energy = matrix.square().flatten(1).sum(1)
         shares.append(energy / (energy.sum() or 1))
+    return (sum(shares) / 2).cpu()
+
+
+def singular_values(model: nn.Module, part: Part) -> torch.Tensor:
+    """Share of each head in the singular values of W_out W_v and of W_q^T W_k, half each: as `energies` gives them."""
+    query, key, value = scaled(model.get_submodule(part.writer).weight.detach()).unflatten(0, (3, part.count, -1))
+    shares = []
+    for first, second in ((query, key), (_columns(model, part), value)):  # (count, width, columns) each
+        small = torch.linalg.qr(first.mT, "r").R @ torch.linalg.qr(second.mT, "r").R.mT  # first^T second's own
+        values = torch.linalg.svdvals(small).sum(1)
+        shares.append(values / (values.sum() or 1))
     return (sum(shares) / 2).cpu()
 
 

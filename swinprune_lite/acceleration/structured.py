@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from swinprune_lite.acceleration.energies import energies, variances
+from swinprune_lite.acceleration.energies import energies, singular_values, variances
 from swinprune_lite.anatomy.modules import unpruned_layers
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, PART_KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
@@ -21,7 +21,7 @@ from swinprune_lite.pruning.criteria import check_statistics
 from swinprune_lite.pruning.importance import check_weight, importance
 from swinprune_lite.types import InputMoments, InputSize, Masks
 
-CRITERIA = ("energy", "variance")
+CRITERIA = ("energy", "variance", "singular values")
 
 MULTIPLE = 64
 LEAST_GROUPS = 8  # of an MLP, or they would be too coarse to choose from
@@ -53,9 +53,10 @@ def structured_masks(
         heads_share: 1 cuts both modules alike, as the paper does its modules. Attention takes more of the time
             than its MACs tell (softmax, copies), so somewhat more of it may pay on a clock. Accuracy asks for less:
             of what the projections give, heads take far more with them than hidden units do of what MLPs give.
-        criterion: what a group is worth: "energy", its part in equation 7's bound, or "variance", its part in the
-            variance of the block's output; see `energies`.
-        statistics: for "variance", of `input_moments`; None: they are guessed from the weights, without an image.
+        criterion: what a group is worth: "energy", its part in equation 7's bound; "variance", its part in the variance
+            of the block's output; or "singular values", which is "variance" for hidden units, and for heads their part
+            in the singular values of the attention's products; see `energies`.
+        statistics: for variances, of `input_moments`; None: they are guessed from the weights, without an image.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
@@ -65,7 +66,7 @@ def structured_masks(
 
     Raises:
         ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
-            an unknown criterion, statistics that do not fit, "variance" without them for blocks whose weights do not
+            an unknown criterion, statistics that do not fit, variances without them for blocks whose weights do not
             tell what they read (Swin V2), a model without groups that can leave or with such that it does not use, an
             input size that it does not take or that has to be given, or weights that are not floating numbers or hold
             NaN or infinity.
@@ -91,7 +92,7 @@ def structured_masks(
         check_weight(name, model.get_parameter(name))
     if statistics is not None:
         readers = {name: model.get_parameter(name) for name in names[1::2]}
-        check_statistics("The criterion variance", InputMoments, readers, statistics)
+        check_statistics(f"The criterion {criterion}", InputMoments, readers, statistics)
     if whole := unpruned_layers(model, names):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
@@ -101,7 +102,7 @@ def structured_masks(
     dense, positions = macs_and_positions(model, input_size)
     if unused := [name for name in names if name not in positions]:
         raise ValueError(f"{', '.join(unused)}: no product of {type(model).__name__} uses this; take the layer out.")
-    worths = (energies(model, part) if criterion == "energy" else variances(model, part, statistics) for part in found)
+    worths = (_worth(model, part, criterion, statistics) for part in found)
     ranked = [_Ranked(model, part, worth, multiple, positions) for part, worth in zip(found, worths)]
     shares = {HIDDEN: 1.0, HEADS: heads_share}
     wanted, most = dense * ratio, _cut(ranked, 1.0, shares)
@@ -119,6 +120,14 @@ def structured_masks(
     for each, gone in zip(ranked, _cut(ranked, high if ratio else 0.0, shares)):
         masks |= _lines(model, each.part, each.kept(gone))
     return masks
+
+
+def _worth(model: nn.Module, part: Part, criterion: str, statistics: Mapping[str, InputMoments] | None) -> torch.Tensor:
+    """Of each unit of a part, float64 (count,), summing to 1."""
+    if criterion == "energy":
+        return energies(model, part)
+    of_weights = criterion == "singular values" and part.kind == HEADS
+    return singular_values(model, part) if of_weights else variances(model, part, statistics)
 
 
 class _Ranked:

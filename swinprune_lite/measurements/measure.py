@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from torch import nn
 
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.acceleration.patterns import block_masks, two_four_masks
 from swinprune_lite.acceleration.structured import structured_masks
+from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.calibration.statistics import GATHER
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
@@ -23,12 +25,16 @@ from swinprune_lite.training.evaluate import verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.types import Gradients, InputMoments, Masks, Statistic
 
+COMPACT = "compact"
 PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
-    "compact": structured_masks,  # its ratio is a share of the MACs by itself
+    COMPACT: structured_masks,  # its ratio is a share of the MACs by itself
     "2:4": two_four_masks,
     "blocks 16": lambda model, ratio: block_masks(model, ratio, (16, 16)),
     "blocks 32": lambda model, ratio: block_masks(model, ratio, (32, 32)),
 }
+
+WITH_HEAD = " + head"
+"""After a rule of repair in a setting: the head is refitted too, on drawn images."""
 
 
 def ways() -> tuple[str, ...]:
@@ -56,7 +62,7 @@ def measure(profile: Profile, setting: Setting, images: int | None = None) -> Me
         finetune(model, batches, profile.recipe, seed=setting.seed)
         remove_masks(model)
     top1, top5 = verdicts(model, profile.test_batches(images or setting.images or None))
-    left = cost(model, None if setting.method == "compact" else masks)
+    left = cost(model, None if is_compact(setting) else masks)
     seconds = time.perf_counter() - start
     found = digest(masks) if masks else ""
     return Measurement(top1, top5, left.nonzero_params, left.nonzero_macs, found, seconds)
@@ -76,12 +82,40 @@ def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]
     made_from = profile.load(setting.masks_from, setting.training_seed) if setting.masks_from else model
     masks = masks_of(made_from, setting, profile)
     if masks and setting.repair:
-        wanted = setting.calibration and not masks_want(setting)
-        moments = gathered(profile, setting, InputMoments) if wanted else None
-        repair(model, masks, setting.repair, moments, setting.drawn)
+        moments = None
+        if setting.calibration and not masks_want(setting):
+            moments = gathered(profile, setting, InputMoments)
+        elif setting.propagated:
+            moments = propagated_moments(model)
+        rule = setting.repair.removesuffix(WITH_HEAD)
+        if moments and rule != setting.repair:
+            raise ValueError(f"Moments set the biases, not the head; ask for {rule!r} where the repair is given some.")
+        repair(model, masks, rule, moments, setting.drawn, head=rule != setting.repair)
     elif masks:
         apply_masks(model, masks)
-    return (compact(model, masks) if setting.method == "compact" else model), masks
+    return (compact(model, masks) if is_compact(setting) else model), masks
+
+
+def is_compact(setting: Setting) -> bool:
+    """Whether whole hidden units and heads go, by whatever criterion."""
+    return setting.method.split("/")[0] == COMPACT
+
+
+def pattern_of(setting: Setting) -> Callable[[nn.Module, float], Masks] | None:
+    """What makes the masks of a pattern; None: the method is no pattern.
+
+    Raises:
+        ValueError: "compact" with something else than a criterion and a number.
+    """
+    if not is_compact(setting) or setting.method == COMPACT:
+        return PATTERNS.get(setting.method)
+    try:
+        _, criterion, share = setting.method.split("/")
+        return partial(structured_masks, criterion=criterion, heads_share=float(share))
+    except ValueError:
+        raise ValueError(
+            f"After compact come a criterion and heads_share, as in 'compact/variance/0.5'; got {setting.method!r}."
+        ) from None
 
 
 def _check_masks_from(setting: Setting) -> None:
@@ -95,7 +129,7 @@ def _check_masks_from(setting: Setting) -> None:
 
 def masks_want(setting: Setting) -> type[InputMoments] | type[Gradients] | None:
     """The statistic that the setting's criterion wants; None: none."""
-    return method_of(setting).parts()[0].wants if setting.method not in PATTERNS else None
+    return None if pattern_of(setting) else method_of(setting).parts()[0].wants
 
 
 def method_of(setting: Setting) -> Method:
@@ -130,14 +164,14 @@ def masks_of(model: nn.Module, setting: Setting, profile: Profile | None = None)
         raise ValueError(f"Unknown method {setting.method!r}; choose one of dense, {', '.join(ways())}.")
     if setting.budget not in ("weights", "macs"):
         raise ValueError(f"Unknown budget {setting.budget!r}; the ratio is a share of the 'weights' or of the 'macs'.")
-    make = PATTERNS.get(setting.method)
-    if setting.method == "compact" and setting.budget != "macs":
+    make = pattern_of(setting)
+    if is_compact(setting) and setting.budget != "macs":
         raise ValueError("A compact model loses a share of the MACs; give the budget 'macs'.")
     if make is None:
         wanted = masks_want(setting)
         statistics = gathered(profile, setting, wanted) if wanted else None
         method = method_of(setting)
         return make_masks(model, setting.ratio, method, setting.seed, statistics=statistics, of=setting.budget)
-    if setting.budget == "weights" or setting.method == "compact":
+    if setting.budget == "weights" or is_compact(setting):
         return make(model, setting.ratio)
     return removing_macs(model, setting.ratio, lambda ratio: make(model, ratio))

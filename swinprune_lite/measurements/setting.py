@@ -11,7 +11,8 @@ class Setting:
 
     Attributes:
         model: name in the profile.
-        method: one of `measure.ways()`; a criterion, a grouping and a budget with "/" between; or "dense".
+        method: one of `measure.ways()`; a criterion, a grouping and a budget with "/" between; "compact" with the
+            criterion and `heads_share` of `structured_masks`, as in "compact/variance/0.5"; or "dense".
         ratio: share that is removed, of what `budget` says.
         training_seed: which of the trained weights.
         seed: of random masks and of the fine-tuning's drawing of images; 0 where neither is used.
@@ -19,9 +20,11 @@ class Setting:
         images: evaluated, the first so many; 0: all.
         budget: what the ratio is a share of: the prunable "weights", or the model's "macs".
         teacher: what the fine-tuning learns from: "labels", or "dense", the dense model's predictions.
-        repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`; "": they are not.
+        repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`, and with
+            " + head" behind it if the head is refitted too; "": they are not.
         calibration: real images that the criterion's statistics, or else the repair's, are gathered on; 0: none.
         drawn: images that the repair draws where it has no real ones.
+        propagated: whether the repair goes by `propagated_moments` where it has no real images, in place of drawn ones.
         masks_from: another model of the profile's source, of the same layers, whose weights the masks are made from;
             "": the model's own.
     """
@@ -38,6 +41,7 @@ class Setting:
     repair: str = ""
     calibration: int = 0
     drawn: int = 64
+    propagated: bool = False
     masks_from: str = ""
 
     def told(self) -> dict:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import timm
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from swinprune_lite.anatomy.modules import PRJ, PRUNED_MODULES, QKV, kind_of, modules
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, mapped, modules
+from swinprune_lite.anatomy.units import PRJ, QKV, Kind
 from swinprune_lite.paper.numbers import TIMM_NAMES
 from swinprune_lite.pruning.cost import Cost, cost, macs_and_positions
 
@@ -67,12 +69,13 @@ def parts(name: str, size: int, **options) -> pd.DataFrame:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, size, size, device="meta"))
     flops = {path.partition(".")[2]: sum(ops.values()) for path, ops in counter.get_flop_counts().items()}
+    kinds = {name.removesuffix(".weight"): place.kind for name, place in mapped(model).items()}
     params, macs = Counter(), Counter()
     for path, module in model.named_modules():
         for leaf, parameter in module.named_parameters(recurse=False):
-            params[_part(path, module, leaf)] += parameter.numel()
+            params[_part(kinds.get(path), path, module, leaf)] += parameter.numel()
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            macs[_part(path, module, "weight")] += flops.get(path, 0) // 2
+            macs[_part(kinds.get(path), path, module, "weight")] += flops.get(path, 0) // 2
         elif "Attention" in type(module).__name__:
             inside = sum(flops.get(f"{path}.{child}", 0) for child, _ in module.named_children())
             macs["product"] += (flops.get(path, 0) - inside) // 2
@@ -80,12 +83,12 @@ def parts(name: str, size: int, **options) -> pd.DataFrame:
     return frame[frame.sum(axis=1) > 0]
 
 
-def _part(path: str, module: nn.Module, leaf: str) -> str:
+def _part(kind: Kind | None, path: str, module: nn.Module, leaf: str) -> str:
     if isinstance(module, nn.Conv2d):  # timm writes VGG's first two fully connected layers as convolutions
         return "fc" if "pre_logits" in path else "conv"
     if "relative_position" in leaf:
         return "table"
-    if kind := kind_of(path):
+    if kind:
         return {QKV: "qkv", PRJ: "proj"}.get(kind, "mlp")
     if path.endswith("reduction"):
         return "merge"
@@ -153,19 +156,19 @@ def _rules() -> pd.DataFrame:
     """What Swin-B's attention has under every rule, in percent; a rule without attention is left out."""
     table = parts(*FIGURE1["Swin-B"][:2])
     free = [part for part in table.index if part not in ("conv", "mlp")]
-    rows = []
-    for choice in product(("fc", "att", "none"), repeat=len(free)):
-        rule = dict(zip(free, choice))
-        found = shares(table, rule)
-        if "att" in found.index:
-            params, macs = found.loc["att"]
-            rows.append({
-                "attention": ", ".join(part for part in free if rule[part] == "att"),
-                "left out": ", ".join(part for part in free if rule[part] == "none"),
-                "params %": params,
-                "MACs %": macs,
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+    always = table.drop(index=free).sum()
+    rules = np.array([rule for rule in product(("fc", "att", "none"), repeat=len(free)) if "att" in rule])
+    attention, counted = rules == "att", rules != "none"
+    percent = {
+        of: 100 * (attention @ table[of][free].to_numpy()) / (counted @ table[of][free].to_numpy() + always[of])
+        for of in ("params", "macs")
+    }
+    return pd.DataFrame({
+        "attention": [", ".join(np.array(free)[row]) for row in attention],
+        "left out": [", ".join(np.array(free)[~row]) for row in counted],
+        "params %": percent["params"],
+        "MACs %": percent["macs"],
+    })  # fmt: skip
 
 
 def table2(rows: pd.DataFrame) -> pd.DataFrame:
@@ -191,10 +194,10 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
         weights: the ones used at the most positions first, or last).
     """
     for model, architecture in TIMM_NAMES.items():
-        total = whole(architecture, 224)
+        params, macs, groups = _prunable_layers(architecture)
         for ratio in ratios:
             removed, saved = 0, defaultdict(float)
-            for layers in _prunable_layers(architecture):
+            for layers in groups:
                 budget = round(ratio * sum(size for size, _ in layers))
                 removed += budget
                 saved["alike"] += ratio * sum(size * times for size, times in layers)
@@ -207,20 +210,21 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
             yield {
                 "model": model,
                 "ratio": ratio,
-                "params": total.params - removed,
-                "dense": total.params,
-                "dense_macs": total.macs,
-                **{f"{end}_macs": total.macs - amount for end, amount in saved.items()},
+                "params": params - removed,
+                "dense": params,
+                "dense_macs": macs,
+                **{f"{end}_macs": macs - amount for end, amount in saved.items()},
             }
 
 
 @cache
-def _prunable_layers(architecture: str) -> list[list[tuple[int, int]]]:
-    """For each pruned module, its layers' sizes and the positions at which an image uses each weight."""
+def _prunable_layers(architecture: str) -> tuple[int, int, list[list[tuple[int, int]]]]:
+    """Parameters, MACs, and for each pruned module its layers' sizes and the positions that use each weight."""
     model = build(architecture)
-    _, positions = macs_and_positions(model)
+    macs, positions = macs_and_positions(model)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    return [[(sizes[name], positions[name]) for name in modules(model)[module]] for module in PRUNED_MODULES]
+    layers = [[(sizes[name], positions[name]) for name in modules(model)[module]] for module in PRUNED_MODULES]
+    return sum(sizes.values()), macs, layers
 
 
 def module_shares(models: Sequence[str]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from swinprune_lite.models.surfaces import ADAPTED, UNADAPTED, VIEWS
 from swinprune_lite.sources.surface_sets import SHARES, SPLITS, TEST_SIZES, plan
 from swinprune_lite.sources.surface_source import Surfaces
 from swinprune_lite.studies.profiles import PROFILES
+from swinprune_lite.studies.repair import RULE
 from swinprune_lite.training.recipe import Recipe
 
 BASE = "64"
@@ -74,9 +75,9 @@ def orders() -> dict[str, dict]:
     return {
         "adapt": {"ratio": 0.0},
         "adapt, prune": {},
-        "adapt, prune, repair": {"repair": "refit"},
+        "adapt, prune, repair": {"repair": RULE},
         "adapt, prune, tune": {"steps": LIGHT},
-        "adapt, prune, repair, tune": {"repair": "refit", "steps": LIGHT},
+        "adapt, prune, repair, tune": {"repair": RULE, "steps": LIGHT},
         "prune, adapt": None,
     }
 
@@ -188,7 +189,7 @@ def curves(store: Store) -> pd.DataFrame:
 def states() -> dict[str, dict]:
     """How a model of any view is looked at -> what `adapted` takes."""
     cut = {f"{100 * ratio:.0f} % cut": {"ratio": ratio} for ratio in (LOW, RATIO)}
-    return {"dense": {}} | cut | {f"{100 * RATIO:.0f} % repaired": {"ratio": RATIO, "repair": "refit"}}
+    return {"dense": {}} | cut | {f"{100 * RATIO:.0f} % repaired": {"ratio": RATIO, "repair": RULE}}
 
 
 def by_size(store: Store) -> pd.DataFrame:

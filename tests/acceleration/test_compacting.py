@@ -19,16 +19,18 @@ from swinprune_lite.acceleration import (
     save_compact,
     structured_masks,
 )
-from swinprune_lite.acceleration.energies import energies, variances
+from swinprune_lite.acceleration.energies import energies, singular_values, variances
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, Part, parts
 from swinprune_lite.calibration.propagated import part_moments, propagated_moments
 from swinprune_lite.calibration.statistics import input_moments
+from swinprune_lite.pruning.masks import digest
 
+NARROW = {"embed_dim": 48, "depths": (2, 2, 2, 2)}
 ARCHITECTURES = {
     "swin_tiny_patch4_window7_224": {"img_size": 112},
-    "swin_s3_tiny_224": {},
-    "swinv2_tiny_window8_256": {"img_size": 128},
-    "swinv2_cr_tiny_224": {},
+    "swin_s3_tiny_224": NARROW,
+    "swinv2_tiny_window8_256": {"img_size": 128} | NARROW,
+    "swinv2_cr_tiny_224": NARROW,
     "deit_tiny_patch16_224": {},
 }
 
@@ -61,7 +63,7 @@ def test_computes_what_the_masked_model_computes(name, arguments, tmp_path):
     assert (dense - wanted).abs().max() > 1e-3  # the masks do something
     left = sp.cost(small).macs / sp.cost(model).macs
     assert 0.58 < left <= 0.6
-    save_compact(small, tmp_path / "small.safetensors")
+    save_compact(small, tmp_path / "small.safetensors", arguments=arguments)
     again = load_compact(tmp_path / "small.safetensors")
     assert group_counts(again) == group_counts(small) != group_counts(model)
     with torch.inference_mode():
@@ -96,6 +98,31 @@ def test_energy_is_the_derivations_by_brute_force():
         wanted = (fc1[unit].norm() ** 2 / fc1.norm() ** 2 + fc2[:, unit].norm() ** 2 / fc2.norm() ** 2) / 2
         assert energies(model, mlp)[unit].item() == pytest.approx(wanted.item())
     assert energies(model, mlp).sum().item() == pytest.approx(1)
+
+
+def test_singular_values_are_those_of_the_products_by_brute_force():
+    model = sp.load_lite("swin_lite_micro")
+    part = next(each for each in parts(model) if each.kind == HEADS and each.count == 4)
+    proj, qkv = (model.get_submodule(layer).weight.detach().double() for layer in (part.reader, part.writer))
+    query, key, value = qkv.chunk(3)
+    heads = [slice(group * part.width, (group + 1) * part.width) for group in range(part.count)]
+    pairs = [(query.T, key), (proj, value)]
+    sums = torch.stack(
+        [torch.stack([torch.linalg.svdvals(a[:, head] @ b[head]).sum() for head in heads]) for a, b in pairs]
+    )
+    wanted = (sums / sums.sum(1, keepdim=True)).mean(0)
+    torch.testing.assert_close(singular_values(model, part), wanted)
+    assert wanted.std() > 1e-3
+
+
+def test_by_singular_values_hidden_units_go_as_by_variance_and_heads_do_not():
+    model = sp.load_lite("swin_lite_micro")
+    of_hidden, of_heads = (
+        [structured_masks(model, ratio, heads_share=share, criterion=each) for each in ("variance", "singular values")]
+        for ratio, share in ((0.2, 0), (0.4, 1))
+    )
+    assert digest(of_hidden[0]) == digest(of_hidden[1])
+    assert any(not torch.equal(mask, of_heads[1][name]) for name, mask in of_heads[0].items() if "attn" in name)
 
 
 def test_variance_is_what_the_blocks_output_loses_by_brute_force():
@@ -205,7 +232,7 @@ def test_refuses_what_cannot_be_done():
         structured_masks(model, 0.99)
     with pytest.raises(ValueError, match="multiple must be a whole number"):
         structured_masks(model, 0.5, multiple=0)
-    with pytest.raises(ValueError, match="Unknown criterion 'magic'; choose one of energy, variance"):
+    with pytest.raises(ValueError, match="Unknown criterion 'magic'; choose one of energy, variance, singular values"):
         structured_masks(model, 0.5, criterion="magic")
     with pytest.raises(ValueError, match="The criterion variance wants input moments: give statistics=input_moments"):
         structured_masks(model, 0.5, criterion="variance", statistics={"magic": 1})

@@ -12,9 +12,10 @@ import assemble
 import pandas as pd
 import pytest
 import yaml
+from forked import Forked
 from playwright.sync_api import sync_playwright
 
-from swinprune_lite.studies import estimate
+from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[2]
@@ -29,7 +30,8 @@ def html(tmp_path_factory):
     """The book, built from the committed notebooks."""
     source = tmp_path_factory.mktemp("book")
     binaries = Path(sys.executable).parent
-    subprocess.run([sys.executable, ROOT / "book/assemble.py", ROOT / "notebooks", source], check=True)
+    assembled = Forked([ROOT / "book/assemble.py", ROOT / "notebooks", source])
+    assert assembled.wait(60) == 0, assembled.said()
     built = subprocess.run(
         [binaries / "jupyter-book", "build", "--warningiserror", "--keep-going", "--quiet", source],
         capture_output=True,
@@ -56,6 +58,13 @@ def test_first_page_shows_the_totals_of_the_ledger(html):
     assert re.search(r"all\s+315\b", text)
 
 
+def test_first_page_shows_what_carries_over_to_the_pretrained_transformer(html):
+    text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / "index.html").read_text()))
+    rows = [line.strip("| ").split(" | ") for line in assemble.carried_table().splitlines()]
+    assert [row[0] for row in rows[2:]] == list(pretrained.VERDICTS)
+    assert all(re.search(r"\s+".join(map(re.escape, row)), text) for row in (rows[0], *rows[2:]))
+
+
 def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(html):
     said = {}
     for page in PAGES:
@@ -69,10 +78,10 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
     assert {page for page in PAGES if not said[page]} == {"rerun", "bibliography"}
-    counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration"}  # and times
+    counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
     assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
-    for mark in (assemble.TOTALS, assemble.ESTIMATES):
+    for mark in (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES):
         assert not [path for path in html.glob("*.html") if mark in path.read_text()]
 
 
