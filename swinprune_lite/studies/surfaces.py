@@ -52,6 +52,9 @@ def profile(view: str = BASE, recipe: Recipe = TUNE, labelled: int = 0, split: s
     return replace(PROFILES["lite"], models=names, source=source, recipe=recipe, batch_size=BATCH, finetune_steps=LIGHT)
 
 
+PROFILE = profile()
+
+
 def adapted(seed: int, ratio: float = 0.0, view: str = BASE, **more) -> Setting:
     """The adapted model, dense or pruned after it was adapted."""
     method = more.pop("method", METHOD) if ratio else "dense"
