@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -51,7 +52,11 @@ class Surfaces:
 
     def test_batches(self, models: Sequence[str], images: int | None = None) -> SurfaceBatches:
         """What accuracy is measured on: all of it, or the first so many surfaces, of every class in turn."""
-        return surface_batches(first(surface_set(self.split), images), self._view(models), self.batch_size)
+        data = _seen(self.split, self._view(models))
+        if images is None:
+            return data
+        _check_images(images, data.images)
+        return replace(data, pixels=data.pixels[:images], classes=data.classes[:images])
 
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
         """So many batches, the classes as often as one another; None: as many as hold each surface once."""
@@ -89,6 +94,16 @@ class Surfaces:
         return view_of(self.resolve(models)[0])
 
 
+@cache
+def _seen(split: str, view: View) -> SurfaceBatches:
+    return surface_batches(surface_set(split), view, Surfaces.batch_size)
+
+
+def _check_images(images: int, most: int) -> None:
+    if not 0 < images <= most:
+        raise ValueError(f"Give a number of surfaces from 1 to {most}; got {images!r}.")
+
+
 def first(surfaces: SurfaceSet, images: int | None) -> SurfaceSet:
     """The first so many surfaces; None: all.
 
@@ -97,8 +112,7 @@ def first(surfaces: SurfaceSet, images: int | None) -> SurfaceSet:
     """
     if images is None:
         return surfaces
-    if not 0 < images <= len(surfaces.classes):
-        raise ValueError(f"Give a number of surfaces from 1 to {len(surfaces.classes)}; got {images!r}.")
+    _check_images(images, len(surfaces.classes))
     return replace(surfaces, **{name: part[:images] for name, part in vars(surfaces).items()})
 
 

@@ -28,7 +28,6 @@ BASE = "64"
 SEEDS = (1, 2, 3, 4, 5)
 """Garments' weights that results are of; with those of seed 0 everything was chosen, on held-out surfaces."""
 
-FEWER = (1, 2, 3)  # in the other views
 METHOD = "dimap"
 RATIO, LOW = 0.8, 0.55
 BATCH = 64
@@ -120,12 +119,7 @@ def whole() -> list[tuple[Profile, Setting]]:
 
 def seen(view: str) -> list[Setting]:
     """In a view: dense, cut and repaired."""
-    return [adapted(seed, view=view, **more) for seed in seeds(view) for more in states().values()]
-
-
-def seeds(view: str) -> tuple[int, ...]:
-    """Garments' weights that results in a view are of."""
-    return SEEDS if view == BASE else FEWER
+    return [adapted(seed, view=view, **more) for seed in SEEDS for more in states().values()]
 
 
 def correct(store: Store, run: Profile, setting: Setting) -> torch.Tensor:
@@ -205,11 +199,20 @@ def by_size(store: Store) -> pd.DataFrame:
     places = {size: torch.tensor([each.size == size for each in planned]) for size in (0, *TEST_SIZES)}
     for view in VIEWS:
         for state, more in states().items():
-            found = [correct(store, profile(view), adapted(seed, view=view, **more)) for seed in seeds(view)]
+            found = [correct(store, profile(view), adapted(seed, view=view, **more)) for seed in SEEDS]
             rows += [
                 (view, state, size, *mean_accuracy([each[place] for each in found])) for size, place in places.items()
             ]
     return pd.DataFrame(rows, columns=["view", "state", "size", "recall", "half"])
+
+
+def views_apart(store: Store, first: str, second: str, low: int, high: int) -> tuple[float, float]:
+    """Dense recall of defects from `low` to `high` pixels in one view minus another's: points, half its interval."""
+    place = torch.tensor([low <= each.size <= high for each in plan("test")])
+    sides = (
+        [correct(store, profile(view), adapted(seed, view=view))[place] for seed in SEEDS] for view in (first, second)
+    )
+    return paired_difference(*sides)
 
 
 def by_class(store: Store, name: str = "adapt, prune", ratio: float = LOW) -> pd.DataFrame:

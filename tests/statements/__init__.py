@@ -9,6 +9,7 @@ from statements import (
     pages,
     pretrained,
     repaired,
+    surfaces,
     table1,
     times,
 )
@@ -23,6 +24,7 @@ STATEMENTS: list[Statement] = [
     *pages.STATEMENTS,
     *pretrained.STATEMENTS,
     *repaired.STATEMENTS,
+    *surfaces.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
     *times.STATEMENTS,
 ]
