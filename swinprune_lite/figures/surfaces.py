@@ -34,13 +34,19 @@ def gallery(rows: Mapping[str, Sequence[np.ndarray]], columns: Sequence[str]) ->
     return figure
 
 
-def dots(groups: Mapping[str, pd.DataFrame], label: str, reference: float | None = None) -> Figure:
+def dots(
+    groups: Mapping[str, pd.DataFrame],
+    label: str,
+    reference: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
     """Values with intervals, a line each from top to bottom, in one colour a group.
 
     Args:
         groups: name -> frame by name of the line, with columns value and half, in the same order of lines.
         label: of the axis.
         reference: drawn as a dotted line.
+        limits: of the axis; None: what the intervals need.
     """
     names = list(dict.fromkeys(name for frame in groups.values() for name in frame.index))
     figure, axes = plt.subplots(figsize=(WIDTH, 0.9 + 0.42 * len(names)), layout="constrained")
@@ -52,7 +58,7 @@ def dots(groups: Mapping[str, pd.DataFrame], label: str, reference: float | None
         )  # fmt: skip
     if reference is not None:
         axes.axvline(reference, color=LINE, linewidth=1, linestyle=":")
-    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=label)
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel=label, xlim=limits)
     if len(groups) > 1:
         figure.legend(loc="outside upper center", ncols=3)
     return figure
@@ -72,8 +78,9 @@ def recall_by_size(found: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
     )  # fmt: skip
     for axes, (view, title) in zip(grid.flat, titles.items()):
         for number, (state, rows) in enumerate(found[found["view"] == view].groupby("state", sort=False)):
+            places = rows["size"] * 1.04 ** (number - 1.5)  # side by side
             axes.errorbar(
-                rows["size"], rows.recall, rows.half, color=COLOURS[number], marker=MARKERS[number], markersize=4,
+                places, rows.recall, rows.half, color=COLOURS[number], marker=MARKERS[number], markersize=4,
                 capsize=2, label=state,
             )  # fmt: skip
         axes.set(title=title, xscale="log", ylim=(0, 100))
@@ -103,6 +110,6 @@ def recovery(found: pd.DataFrame, dense: float) -> Figure:
         )  # fmt: skip
     steps = found.steps.unique()
     axes.set_xticks(np.log2(1 + steps), [str(each) for each in steps])
-    axes.set(xlabel="steps of fine-tuning", ylabel="mean recall (%)", ylim=(0, None))
+    axes.set(xlabel="steps of fine-tuning", ylabel="accuracy (%)", ylim=(0, None))
     axes.legend(ncols=2)
     return figure
