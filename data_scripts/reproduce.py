@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import sys
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Annotated
@@ -52,10 +51,11 @@ def compute(missing: list[Job], store: Store, jobs: int) -> None:
     """Measure in `jobs` processes, each on its share of the cores; this process alone writes."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
-    spawned = multiprocessing.get_context("spawn")
+    forked = multiprocessing.get_context("forkserver")  # all jobs from one process that imports once
+    forked.set_forkserver_preload([measure.__module__])
     with (
         Progress(*columns, TimeRemainingColumn()) as progress,
-        ProcessPoolExecutor(jobs, spawned, _start_worker, (threads, os.getpid())) as pool,
+        ProcessPoolExecutor(jobs, forked, _start_worker, (threads,)) as pool,
     ):
         bar = progress.add_task("measurements", total=len(missing))
         work = {pool.submit(measure, profile, setting): (profile, setting) for profile, setting in missing}
@@ -66,15 +66,14 @@ def compute(missing: list[Job], store: Store, jobs: int) -> None:
             progress.advance(bar)
 
 
-def _start_worker(threads: int, parent: int) -> None:
+def _start_worker(threads: int) -> None:
     torch.set_num_threads(threads)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_the_parent() -> None:
     """A worker whose parent was killed would go on for nobody."""
-    while os.getppid() == parent:
-        time.sleep(1)
+    multiprocessing.parent_process().join()
     os._exit(1)
 
 

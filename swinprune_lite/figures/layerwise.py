@@ -7,31 +7,27 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from torch import nn
 
-from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.figures.style import LAYER_STYLES, LINE, MODULE_COLOURS, WIDTH
 
 
-def weight_histograms(model: nn.Module, threshold: float, blocks: int = 2) -> Figure:
-    """Figure 2: the weights of QKV, PRJ, FC1 and FC2 in the first blocks, and a magnitude threshold.
+def weight_histograms(table: pd.DataFrame, threshold: float) -> Figure:
+    """Figure 2: the weights of QKV, PRJ, FC1 and FC2 in the first blocks, a panel each, and a magnitude threshold.
 
     Args:
-        model: a Swin.
+        table: of `layerwise.histograms`.
         threshold: drawn on both sides of zero.
-        blocks: a panel each.
     """
-    size = (WIDTH, 3 * blocks + 0.6)
-    figure, grid = plt.subplots(blocks, 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
+    blocks = table.block.unique()
+    size = (WIDTH, 3 * len(blocks) + 0.6)
+    figure, grid = plt.subplots(len(blocks), 1, figsize=size, sharex=True, squeeze=False, layout="constrained")
     panels = grid[:, 0]
-    table = layers(model)
-    limit = 8 * threshold
-    for block, axes in enumerate(panels, 1):
-        for row in table[table.block == block].itertuples():
-            values = model.get_parameter(row.name).detach().flatten().numpy()
-            percent = np.full(len(values), 100 / len(values))
-            axes.hist(values, 64, (-limit, limit), weights=percent, histtype="step", linewidth=1.6, label=row.layer,
-                      **LAYER_STYLES[row.layer])  # fmt: skip
+    for axes, block in zip(panels, blocks):
+        for layer, rows in table[table.block == block].groupby("layer", sort=False):
+            left = rows.left.to_numpy()
+            edges = [*left, 2 * left[-1] - left[-2]]  # bins are of one width
+            axes.hist(left, edges, weights=rows.percent, histtype="step", linewidth=1.6, label=layer,
+                      **LAYER_STYLES[layer])  # fmt: skip
         for side in (-threshold, threshold):
             axes.axvline(side, color=LINE, linewidth=1, linestyle=":")
         axes.set(title=f"block {block}", ylabel="weights in a bin (%)")

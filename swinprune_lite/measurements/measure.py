@@ -33,6 +33,9 @@ PATTERNS: dict[str, Callable[[nn.Module, float], Masks]] = {
     "blocks 32": lambda model, ratio: block_masks(model, ratio, (32, 32)),
 }
 
+WITH_HEAD = " + head"
+"""After a rule of repair in a setting: the head is refitted too, on drawn images."""
+
 
 def ways() -> tuple[str, ...]:
     """Names that `Setting.method` may have beside "dense": methods of `make_masks`, and patterns a clock can see."""
@@ -81,7 +84,10 @@ def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]
             moments = gathered(profile, setting, InputMoments)
         elif setting.propagated:
             moments = propagated_moments(model)
-        repair(model, masks, setting.repair, moments, setting.drawn)
+        rule = setting.repair.removesuffix(WITH_HEAD)
+        if moments and rule != setting.repair:
+            raise ValueError(f"Moments set the biases, not the head; ask for {rule!r} where the repair is given some.")
+        repair(model, masks, rule, moments, setting.drawn, head=rule != setting.repair)
     elif masks:
         apply_masks(model, masks)
     return (compact(model, masks) if is_compact(setting) else model), masks

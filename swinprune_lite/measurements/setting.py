@@ -20,7 +20,8 @@ class Setting:
         images: evaluated, the first so many; 0: all.
         budget: what the ratio is a share of: the prunable "weights", or the model's "macs".
         teacher: what the fine-tuning learns from: "labels", or "dense", the dense model's predictions.
-        repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`; "": they are not.
+        repair: rule by which the weights that stay are changed, of `repairing.rules.RULES`, and with
+            " + head" behind it if the head is refitted too; "": they are not.
         calibration: real images that the criterion's statistics, or else the repair's, are gathered on; 0: none.
         drawn: images that the repair draws where it has no real ones.
         propagated: whether the repair goes by `propagated_moments` where it has no real images, in place of drawn ones.

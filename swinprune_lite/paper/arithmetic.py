@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from swinprune_lite.paper.numbers import NOMINAL, TABLES, paper_claims, paper_table
+from swinprune_lite.paper.numbers import NOMINAL, TABLES, paper_claims, paper_table, published_elsewhere
 
 LABELS = {
     "table1_pruned_swin": ("model", "variant"),
@@ -69,6 +69,28 @@ def _id(table: str, row: int, values: pd.Series, column: str) -> str:
 def cell_id(table: str, row: int, column: str) -> str:
     """Identifier of a number of a table (not of figure 1's totals)."""
     return _id(table, row, paper_table(table, as_printed=True).loc[row], column)
+
+
+def elsewhere() -> pd.DataFrame:
+    """Numbers of table 2 beside those that others, or the methods' own repositories, print.
+
+    Returns:
+        A row a number that was looked up: table, method, column; paper and elsewhere (as printed in each place),
+        differs (whether they still do once both are rounded to the fewer decimals), source, note.
+
+    Raises:
+        ValueError: a file that is damaged.
+    """
+    printed, rows = {cell.id: cell for cell in cells()}, []
+    for row in published_elsewhere().itertuples():
+        cell = printed[row.cell]
+        unit = 10.0 ** -min(decimals(cell.printed), decimals(row.elsewhere))
+        off = abs(float(cell.printed) - float(row.elsewhere)) > 0.5 * unit + 1e-9
+        method = paper_table(cell.table).method[cell.row]
+        told = (cell.table.partition("_")[0], method, cell.column, cell.printed, row.elsewhere, off)
+        rows.append((*told, row.source, row.note))
+    names = ["table", "method", "column", "paper", "elsewhere", "differs", "source", "note"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def decimals(printed: str) -> int:

@@ -38,17 +38,17 @@ def layer_table(model: nn.Module) -> pd.DataFrame:
     for name in table.name:
         weight = model.get_parameter(name).detach().flatten()
         kept = weight != 0
-        zeros, survivors = int((~kept).sum()), weight[kept].abs()
+        zeros, survivors = int((~kept).sum()), weight[kept]
         row = {"weights": len(weight), "zeros": zeros, "sparsity": zeros / len(weight)}
         if zeros and len(survivors):
-            scores = importance(weight)[kept]
+            scores, magnitudes = importance(survivors), survivors.abs()  # zeros have no part in the others' scores
             at = max(1, round(LOW * len(survivors)))
-            low = survivors.kthvalue(at).values
+            low = magnitudes.kthvalue(at).values
             row |= {
                 "score": scores.kthvalue(at).values.item(),
                 "magnitude": low.item(),
                 "threshold": scores.min().item(),
-                "sharp": bool(low > SHARP * survivors.median()),
+                "sharp": bool(low > SHARP * magnitudes.median()),
             }
         rows.append(row)
     columns = ["weights", "zeros", "sparsity", "score", "magnitude", "threshold", "sharp"]

@@ -128,8 +128,13 @@ def _pruned(profile: Profile, name: str, ratio: float) -> list[tuple[nn.Module, 
 
 
 def _magnitudes(ledger, numbers: list[float]) -> Found:
-    wanted, said, holds = _ratio("fig2-1"), [], []
-    for model in _models(ledger.evidence.profile, "Swin-B"):
+    return _shares_below(ledger.evidence.profile, _ratio("fig2-1"))
+
+
+@cache
+def _shares_below(profile: Profile, wanted: float) -> Found:
+    said, holds = [], []
+    for model in _models(profile, "Swin-B"):
         share = layerwise.shares_below(model, layerwise.threshold_removing(model, wanted, ("QKV", "PRJ"), 2))
         first = layers(model).assign(share=share).query("block <= 2")
         fc = first[first.layer.isin(["FC1", "FC2"])].share
@@ -138,9 +143,9 @@ def _magnitudes(ledger, numbers: list[float]) -> Found:
     return _vote(said, holds, "order", "figure2_weight_distributions")
 
 
-def _kept(ledger) -> list[pd.DataFrame]:
-    pruned = _pruned(ledger.evidence.profile, "Swin-S", _ratio("fig5-1"))
-    return [layerwise.kept_shares(model, masks) for model, masks in pruned]
+@cache
+def _kept(profile: Profile, ratio: float) -> list[pd.DataFrame]:
+    return [layerwise.kept_shares(model, masks) for model, masks in _pruned(profile, "Swin-S", ratio)]
 
 
 @cache
@@ -156,7 +161,7 @@ def _thresholds(ledger, numbers: list[float]) -> Found:
 
 def _lower_keep_more(ledger, numbers: list[float]) -> Found:
     said, holds = [], []
-    for kept in _kept(ledger):
+    for kept in _kept(ledger.evidence.profile, _ratio("fig5-1")):
         groups = kept.groupby("module", sort=False)
         trend = {module: rows.kept_pct.rank().corr(rows.index.to_series().rank()) for module, rows in groups}
         said.append("rank correlation with depth " + ", ".join(f"{m} {value:.2f}" for m, value in trend.items()))
@@ -165,19 +170,21 @@ def _lower_keep_more(ledger, numbers: list[float]) -> Found:
 
 
 def _keeps_more(ledger, more: list[int], less: list[int]) -> Found:
-    pairs = [(kept.kept_pct[more].mean(), kept.kept_pct[less].mean()) for kept in _kept(ledger)]
+    tables = _kept(ledger.evidence.profile, _ratio("fig5-1"))
+    pairs = [(kept.kept_pct[more].mean(), kept.kept_pct[less].mean()) for kept in tables]
     said = [f"{a:.1f} % against {b:.1f} %" for a, b in pairs]
     return _vote(said, [a > b for a, b in pairs], "order", "figure5_keep_ratios")
 
 
-def _masks(ledger) -> list[pd.DataFrame]:
-    pruned = _pruned(ledger.evidence.profile, "Swin-B", _ratio("fig6-1"))
+@cache
+def _masks(profile: Profile, ratio: float) -> list[pd.DataFrame]:
+    pruned = _pruned(profile, "Swin-B", ratio)
     return [layerwise.mask_table(layerwise.first_block(model, masks)) for model, masks in pruned]
 
 
 def _queries_and_keys(ledger, numbers: list[float]) -> Found:
     """As if each weight were kept or removed independently of the others: a rough interval."""
-    table = _masks(ledger)[0].loc[["QKV: query", "QKV: key", "QKV: value"]]
+    table = _masks(ledger.evidence.profile, _ratio("fig6-1"))[0].loc[["QKV: query", "QKV: key", "QKV: value"]]
     query, key, value = table["kept %"]
     half = 1.96 * sqrt(2 * value * (100 - value) / (table["rows"].iloc[0] * table["columns"].iloc[0]))
     said = f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept (one seed)"
@@ -185,13 +192,14 @@ def _queries_and_keys(ledger, numbers: list[float]) -> Found:
 
 
 def _whole_rows(ledger, numbers: list[float]) -> Found:
-    rows = [table.loc["FC1", "whole rows removed"] for table in _masks(ledger)]
+    tables = _masks(ledger.evidence.profile, _ratio("fig6-1"))
+    rows = [table.loc["FC1", "whole rows removed"] for table in tables]
     return _vote([f"{n:.0f} rows of FC1 removed whole" for n in rows], [n > 0 for n in rows], "0", "figure6_masks")
 
 
 def _looks(ledger, numbers: list[float]) -> Found:
     """Likeness as the unevenness of rows and of columns: as drawn, and with FC2 turned so that hidden units match."""
-    spread = _masks(ledger)[0][["row spread", "column spread"]].T
+    spread = _masks(ledger.evidence.profile, _ratio("fig6-1"))[0][["row spread", "column spread"]].T
     turned = spread.assign(FC2=spread.FC2.to_numpy()[::-1])
     said, alike = [], []
     for name, table in (("as drawn", spread), ("by hidden units", turned)):
@@ -236,8 +244,13 @@ def _no_acceleration(ledger, numbers: list[float]) -> Found:
     return Found(said, "timing", "1.1x", verdict, "figure4_acceleration")
 
 
+@cache
+def _bound_ratios() -> pd.Series:
+    return bound.bound_trials(1000).ratio
+
+
 def _bound(ledger, numbers: list[float]) -> Found:
-    ratio = bound.bound_trials(1000).ratio
+    ratio = _bound_ratios()
     said = f"change / bound at most {ratio.max():.2f}, median {ratio.median():.3f}, in {len(ratio)} random chains"
     verdict = WITHIN if ratio.max() <= 1 + 1e-9 else CONTRADICTED
     return Found(said, "arithmetic", "1e-9", verdict, "equations_1_to_10")

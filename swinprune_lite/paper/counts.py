@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import product
 
+import numpy as np
 import pandas as pd
 import timm
 import torch
@@ -153,19 +154,19 @@ def _rules() -> pd.DataFrame:
     """What Swin-B's attention has under every rule, in percent; a rule without attention is left out."""
     table = parts(*FIGURE1["Swin-B"][:2])
     free = [part for part in table.index if part not in ("conv", "mlp")]
-    rows = []
-    for choice in product(("fc", "att", "none"), repeat=len(free)):
-        rule = dict(zip(free, choice))
-        found = shares(table, rule)
-        if "att" in found.index:
-            params, macs = found.loc["att"]
-            rows.append({
-                "attention": ", ".join(part for part in free if rule[part] == "att"),
-                "left out": ", ".join(part for part in free if rule[part] == "none"),
-                "params %": params,
-                "MACs %": macs,
-            })  # fmt: skip
-    return pd.DataFrame(rows)
+    always = table.drop(index=free).sum()
+    rules = np.array([rule for rule in product(("fc", "att", "none"), repeat=len(free)) if "att" in rule])
+    attention, counted = rules == "att", rules != "none"
+    percent = {
+        of: 100 * (attention @ table[of][free].to_numpy()) / (counted @ table[of][free].to_numpy() + always[of])
+        for of in ("params", "macs")
+    }
+    return pd.DataFrame({
+        "attention": [", ".join(np.array(free)[row]) for row in attention],
+        "left out": [", ".join(np.array(free)[~row]) for row in counted],
+        "params %": percent["params"],
+        "MACs %": percent["macs"],
+    })  # fmt: skip
 
 
 def table2(rows: pd.DataFrame) -> pd.DataFrame:
@@ -191,10 +192,10 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
         weights: the ones used at the most positions first, or last).
     """
     for model, architecture in TIMM_NAMES.items():
-        total = whole(architecture, 224)
+        params, macs, groups = _prunable_layers(architecture)
         for ratio in ratios:
             removed, saved = 0, defaultdict(float)
-            for layers in _prunable_layers(architecture):
+            for layers in groups:
                 budget = round(ratio * sum(size for size, _ in layers))
                 removed += budget
                 saved["alike"] += ratio * sum(size * times for size, times in layers)
@@ -207,20 +208,21 @@ def remaining(ratios: Sequence[float]) -> Iterator[dict]:
             yield {
                 "model": model,
                 "ratio": ratio,
-                "params": total.params - removed,
-                "dense": total.params,
-                "dense_macs": total.macs,
-                **{f"{end}_macs": total.macs - amount for end, amount in saved.items()},
+                "params": params - removed,
+                "dense": params,
+                "dense_macs": macs,
+                **{f"{end}_macs": macs - amount for end, amount in saved.items()},
             }
 
 
 @cache
-def _prunable_layers(architecture: str) -> list[list[tuple[int, int]]]:
-    """For each pruned module, its layers' sizes and the positions at which an image uses each weight."""
+def _prunable_layers(architecture: str) -> tuple[int, int, list[list[tuple[int, int]]]]:
+    """Parameters, MACs, and for each pruned module its layers' sizes and the positions that use each weight."""
     model = build(architecture)
-    _, positions = macs_and_positions(model)
+    macs, positions = macs_and_positions(model)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    return [[(sizes[name], positions[name]) for name in modules(model)[module]] for module in PRUNED_MODULES]
+    layers = [[(sizes[name], positions[name]) for name in modules(model)[module]] for module in PRUNED_MODULES]
+    return sum(sizes.values()), macs, layers
 
 
 def module_shares(models: Sequence[str]) -> pd.DataFrame:

@@ -26,6 +26,27 @@ def threshold_removing(model: nn.Module, share: float, kinds: tuple[str, ...], b
     return torch.cat([parameters[name].detach().abs().flatten() for name in chosen.name]).quantile(share).item()
 
 
+def histograms(model: nn.Module, threshold: float, blocks: int = 2, bins: int = 64) -> pd.DataFrame:
+    """How the weights of each layer of the first blocks are distributed (figure 2), to eight thresholds from zero.
+
+    Args:
+        model: a Swin or its like.
+        threshold: of magnitude, above zero.
+        blocks: the first so many.
+        bins: of one width.
+
+    Returns:
+        A row a bin: block, layer, left (edge of the bin), percent (of the layer's weights that lie in it).
+    """
+    table, limit = layers(model), 8 * threshold
+    edges, rows = np.linspace(-limit, limit, bins + 1), []
+    for row in table[table.block <= blocks].itertuples():
+        values = model.get_parameter(row.name).detach().double().flatten().cpu().numpy()
+        percent = 100 * np.histogram(values, edges)[0] / len(values)
+        rows.append(pd.DataFrame({"block": row.block, "layer": row.layer, "left": edges[:-1], "percent": percent}))
+    return pd.concat(rows, ignore_index=True)
+
+
 def kept_shares(model: nn.Module, masks: Masks) -> pd.DataFrame:
     """`layers` with the share of weights that a layer keeps, in percent."""
     table = layers(model)

@@ -32,6 +32,10 @@ NAMES = {
 }
 """Digests of all that is no number: of a table the names of its rows and columns, of the claims their words."""
 
+ELSEWHERE = "table2_elsewhere"
+_ELSEWHERE_DIGEST = "84f864abc9b2"
+"""Of the whole file: no arithmetic could tell a damaged number in it."""
+
 _CLAIM = ("id", "where", "claim", "needs")
 TIMM_NAMES = {
     "Swin-T": "swin_tiny_patch4_window7_224",
@@ -91,15 +95,38 @@ def _check_printed(name: str, table: pd.DataFrame) -> None:
                 raise ValueError(f"{text!r} in row {row + 1} under {column} is no number")
 
 
+def published_elsewhere() -> pd.DataFrame:
+    """What others, or the methods' own repositories, print of models in table 2.
+
+    Returns:
+        Text, a row a number of table 2 that was looked up: cell (identifier in the ledger), elsewhere (the number as
+        printed there), source (a repository and a file in it, or a paper and its table), note.
+
+    Raises:
+        ValueError: a file that is damaged.
+    """
+    path = FOLDER / f"{ELSEWHERE}.csv"
+    try:
+        if _short_digest(path.read_bytes().decode()) != _ELSEWHERE_DIGEST:
+            raise ValueError("a number or a word in it is not what it was")
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({reason(error)}); {RESTORE}.") from error
+
+
 def paper_claims() -> list[dict]:
     """What the paper claims in prose: id, where, claim, needs, and for some check or note.
 
     Raises:
         ValueError: a file that is damaged.
     """
-    path = FOLDER / "claims.yaml"
+    return [dict(claim) for claim in _read_claims(FOLDER / "claims.yaml")]
+
+
+@cache
+def _read_claims(path: Path) -> list[dict]:
     try:
-        claims = yaml.safe_load(path.read_bytes())
+        claims = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # the C one where there is
         if not isinstance(claims, list) or not all(isinstance(claim, dict) for claim in claims):
             raise ValueError("it is no list of claims")
         for claim in claims:

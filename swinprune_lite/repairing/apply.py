@@ -1,22 +1,23 @@
 """Cut and repair: masks applied, and what cutting took given back to the weights that stay."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.inputs import COMPILED, image_shape
+from swinprune_lite.anatomy.inputs import COMPILED, image_shape, image_type
 from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
 from swinprune_lite.calibration.statistics import input_moments
-from swinprune_lite.data.drawn import dead_leaves
+from swinprune_lite.data.drawn import dead_leaves, drawn_kinds
 from swinprune_lite.files import reason
 from swinprune_lite.pruning.criteria import check_statistics
 from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, remove_masks, whole_weights
 from swinprune_lite.pruning.importance import check_weight
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.repairing.covariance import writer
+from swinprune_lite.repairing.head import head_of, read_by, refitted
 from swinprune_lite.repairing.rules import RULES, Layer, Rule
 from swinprune_lite.types import InputMoments
 
@@ -31,12 +32,14 @@ def repair(
     moments: Mapping[str, InputMoments] | None = None,
     drawn: int = DRAWN,
     seed: int = 0,
+    head: bool = True,
 ) -> None:
     """Give the weights that stay what cutting took from their layers; the masks are held, applied already or not.
 
     Nothing undoes it, since the weights that stay are changed too; keep a copy of the dense model if you want it
     back. It comes before training, not after: what was cut is known only until then. Without `moments` no image of
-    any data is used. With them the biases are changed as well, so that each output keeps its mean.
+    any data is used, and the linear layer that gives the logits is refitted too, on drawn images (`head.refitted`).
+    With them the biases are changed instead, so that each output keeps its mean.
 
     Args:
         model: the network that the masks were made for, whole, or cut by `apply_masks` and not trained, loaded into,
@@ -46,6 +49,11 @@ def repair(
         moments: of what each masked layer reads, measured by `input_moments` or guessed by `propagated_moments`; None:
             what weights and drawn images tell, see `covariance`. With the masks of `structured_masks` give moments, and
             "least squares": the default may harm them.
+        drawn: images that are drawn where there are no moments, a quarter as many of each kind for the head; 0: none,
+            weights alone tell and the head stays.
+        seed: of what is drawn.
+        head: whether the head is refitted where there are no moments. A model without one, such as a backbone, and a
+            head that is pruned itself are left alone.
 
     Raises:
         ValueError: an unknown rule, masks that do not fit, weights of which it is not known what was cut, that hold
@@ -71,7 +79,9 @@ def repair(
         )
     if moments is not None:
         check_statistics("repair", InputMoments, parameters, moments, "moments")
-    told = cache(lambda: _drawn_moments(model, whole, drawn, seed))
+    dense = cache(lambda: _whole(model, whole))
+    told = cache(lambda: _on_drawn_images(model, lambda: _drawn_moments(dense(), drawn, seed)))
+    prefix = f"{COMPILED}." if hasattr(model, COMPILED) else ""  # of a compiled model's names, not of its copy's
     every = dict(model.named_parameters())
 
     def matrix(name: str) -> torch.Tensor | None:
@@ -87,12 +97,17 @@ def repair(
             cutting[name].cpu().flatten(1),
             moments and moments[name],
             writer(name, matrix),
-            (lambda name=name: told()[name]) if drawn else None,
+            (lambda name=name: told()[name.removeprefix(prefix)]) if drawn else None,
             **heads.get(name, {}),
         )
         repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
-    biases = _biases(model, weights, repaired, moments) if moments is not None else {}
-    hold_with(model, masks, repaired | biases)
+    if moments is not None:
+        repaired |= _biases(model, weights, repaired, moments)
+    elif head and drawn and repaired:
+        repaired |= _on_drawn_images(
+            model, lambda: _refitted_head(model, prefix, dense(), repaired, -(-drawn // 4), seed)
+        )
+    hold_with(model, masks, repaired)
 
 
 def hold_with(model: nn.Module, masks: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> None:
@@ -112,18 +127,58 @@ def _matrix(weight: torch.Tensor) -> torch.Tensor:
     return weight.detach().cpu().double().flatten(1)
 
 
-def _drawn_moments(
-    model: nn.Module, whole: Mapping[str, torch.Tensor], images: int, seed: int
-) -> dict[str, InputMoments]:
-    """What the whole model's layers read of drawn images, in float64, so that digits are the same on any processor."""
+def _whole(model: nn.Module, whole: Mapping[str, torch.Tensor]) -> nn.Module:
+    """A copy that is not cut, in float64, so that digits are the same on any processor."""
+    dense = copy.deepcopy(getattr(model, COMPILED, model))
+    remove_masks(dense)
+    with torch.no_grad():
+        for name, tensor in whole.items():
+            dense.get_parameter(name.removeprefix(f"{COMPILED}.")).copy_(tensor)
+    return dense.double()
+
+
+def _drawn_moments(dense: nn.Module, images: int, seed: int) -> dict[str, InputMoments]:
+    leaves = dead_leaves(images, image_shape(dense), seed).split(BATCH)
+    return input_moments(dense, [(batch, torch.zeros(len(batch), dtype=torch.long)) for batch in leaves])
+
+
+def _refitted_head(
+    model: nn.Module, prefix: str, dense: nn.Module, repaired: Mapping[str, torch.Tensor], images: int, seed: int
+) -> dict[str, torch.Tensor]:
+    """Parameter name -> value of the refitted head; empty if there is none that runs, or if it is pruned itself."""
+    path = head_of(dense)
+    if path is None or f"{prefix}{path}.weight" in {*repaired, *whole_weights(model)}:
+        return {}
+    pruned = copy.deepcopy(dense)
+    with torch.no_grad():
+        for name, tensor in repaired.items():
+            pruned.get_parameter(name.removeprefix(prefix)).copy_(tensor)
+    kinds = drawn_kinds(images, image_shape(dense), seed)
+    device, dtype = image_type(dense)
+    before, after = (
+        {kind: read_by(each, path, drawn.to(device, dtype).split(BATCH)) for kind, drawn in kinds.items()}
+        for each in (dense, pruned)
+    )
+    if not all(len(rows) for rows in after.values()):
+        return {}
+    layer = dense.get_submodule(path)
+    own = {name: tensor.detach().cpu() for name, tensor in layer.named_parameters(recurse=False)}
+    found = refitted(own["weight"], own.get("bias", torch.zeros(layer.out_features)).double(), before, after)
+    values = {f"{prefix}{path}.{name}": tensor for name, tensor in zip(("weight", "bias"), found) if name in own}
+    values = {name: tensor.to(model.get_parameter(name).dtype) for name, tensor in values.items()}
+    for name, tensor in values.items():
+        check_weight(f"{name} after the repair", tensor)
+    return values
+
+
+def _on_drawn_images(model: nn.Module, run: Callable[[], dict]) -> dict:
+    """What is found by running a model on drawn images.
+
+    Raises:
+        ValueError: it does not run on them.
+    """
     try:
-        dense = copy.deepcopy(getattr(model, COMPILED, model))
-        remove_masks(dense)
-        with torch.no_grad():
-            for name, tensor in whole.items():
-                dense.get_parameter(name.removeprefix(f"{COMPILED}.")).copy_(tensor)
-        leaves = dead_leaves(images, image_shape(model), seed).split(BATCH)
-        return input_moments(dense.double(), [(batch, torch.zeros(len(batch), dtype=torch.long)) for batch in leaves])
+        return run()
     except (ValueError, RuntimeError, TypeError) as error:
         raise ValueError(
             f"{type(model).__name__} does not run on drawn images ({reason(error)}); give moments of real ones, or "

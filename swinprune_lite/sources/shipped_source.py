@@ -46,8 +46,12 @@ class Shipped:
         return data if images is None else replace(data, right=data.right[:images])
 
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
-        """The first `steps` batches of a pass, in every epoch of another one; None: of a whole pass."""
-        return _Passes(**vars(lite_data("train", batch_size, seed)), steps=steps)
+        """The first `steps` batches of a pass, in every epoch of another one; None: of a whole pass.
+
+        What is measured on held-out pairs learns from none of their garments.
+        """
+        split = "calibration" if self.split == "held-out" else "train"
+        return _Passes(**vars(lite_data(split, batch_size, seed)), steps=steps)
 
     def calibration_batches(self, models: Sequence[str], images: int) -> Iterable:
         """The first so many pairs of "calibration", in one batch: training garments that are not held out."""

@@ -13,7 +13,18 @@ from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.pruning.methods import METHODS, Method
 from swinprune_lite.repairing.sparsegpt import SPARSE_GPT
-from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, IMAGES, PROFILE, RULE, accuracy, gain, reported, setting
+from swinprune_lite.studies.repair import (
+    CHOICE,
+    CHOSEN_ON,
+    IMAGES,
+    PROFILE,
+    REFIT,
+    RULE,
+    accuracy,
+    gain,
+    reported,
+    setting,
+)
 from swinprune_lite.types import InputMoments, Masks
 
 DATA_FREE = ("relative_energy", "magnitude")
@@ -73,8 +84,8 @@ def asked(criterion: str, grouping: str | None = None, images: int = USUAL, repa
 
 
 def in_repair(images: int) -> dict:
-    """What `repair.setting` takes: equation 10 without data, and so many images for the repair alone."""
-    return asked("relative_energy", repaired=True, calibration=images)
+    """What `repair.setting` takes: equation 10 without data, and so many images for the repair alone; 0: drawn ones."""
+    return asked("relative_energy", repaired=True, calibration=images) | ({"repair": REFIT} if images else {})
 
 
 def at_alpha(alpha: float) -> dict:

@@ -3,7 +3,7 @@
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
-from swinprune_lite.studies import acceleration, criteria, repair, reproduction, structured
+from swinprune_lite.studies import acceleration, criteria, finetuned, repair, reproduction, structured
 from swinprune_lite.studies.profiles import PROFILES
 
 
@@ -12,6 +12,6 @@ def measurements() -> list[tuple[Profile, Setting]]:
     lite = PROFILES["lite"]
     found = [(lite, setting) for setting in reproduction.whole(lite)]
     found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
-    found += repair.whole() + criteria.whole() + structured.whole()
+    found += repair.whole() + criteria.whole() + finetuned.whole() + structured.whole()
     found += [(repair.PRETRAINED, setting) for setting in repair.pretrained()]
     return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())

@@ -9,6 +9,7 @@ from swinprune_lite.files import RESULTS
 from swinprune_lite.kept import kept
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import mean_accuracy, paired_difference
+from swinprune_lite.measurements.measure import WITH_HEAD
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.models.lite import LITE_MODELS
@@ -22,7 +23,8 @@ PROFILE = replace(PROFILES["lite"], models=tuple(LITE_MODELS))
 CHOICE = replace(PROFILE, source=Shipped("held-out"))
 """What is chosen is chosen here: held-out training pairs."""
 
-RULE = "refit"
+REFIT = "refit"
+RULE = REFIT + WITH_HEAD
 CHOSEN_ON = ("swin_lite_micro", "swin_lite_tiny")
 METHODS = ("dimap", "lamp", "uniform")
 RATIOS = (0.15, 0.55, 0.7, 0.8, 0.9)
@@ -37,6 +39,7 @@ RULES = (
     "layer",
     "variances",
     "least squares",
+    REFIT,
     RULE,
 )
 REAL = (8, 32, 128, 512)
@@ -90,8 +93,8 @@ def rules(seeds_of: Callable[[str], list[int]]) -> list[Setting]:
                 one = setting(model, seed, "dimap", ratio, repair=RULE)
                 found += [setting(model, seed, "dimap", ratio)]
                 found += [replace(one, repair=rule) for rule in RULES]
-                found += [replace(one, drawn=0), replace(one, drawn=0, repair="variances")]
-                found += [replace(one, calibration=images) for images in REAL]
+                found += [replace(one, drawn=0, repair=rule) for rule in (REFIT, "variances")]
+                found += [replace(one, repair=REFIT, calibration=images) for images in REAL]
     return found
 
 
@@ -115,8 +118,8 @@ def pretrained() -> list[Setting]:
             cut = Setting(NAME, method, ratio, images=GARMENTS)
             found += [cut, replace(cut, repair=RULE)]
     cut = Setting(NAME, "dimap", max(PRETRAINED_RATIOS), images=GARMENTS)
-    found += [replace(cut, repair="rows^1.5"), replace(cut, repair=RULE, drawn=0)]
-    return [*found, replace(cut, repair=RULE, calibration=32)]
+    found += [replace(cut, repair="rows^1.5"), replace(cut, repair=REFIT), replace(cut, repair=REFIT, drawn=0)]
+    return [*found, replace(cut, repair=REFIT, calibration=32)]
 
 
 FEATURES = RESULTS / "pretrained_features.json"
@@ -126,7 +129,7 @@ DISTANCE_GARMENTS = 100
 def distances_of() -> list[Setting]:
     """Of which the distance of the features is measured."""
     cut = [Setting(NAME, method, max(PRETRAINED_RATIOS)) for method in METHODS[:2]]
-    return [each for one in cut for each in (one, replace(one, repair=RULE))]
+    return [each for one in cut for each in (one, replace(one, repair=REFIT))]  # the head comes after the features
 
 
 def distances() -> pd.DataFrame:
@@ -248,8 +251,8 @@ def by_rule(evidence: Evidence, choosing: Evidence) -> pd.DataFrame:
 def named_rules() -> dict[str, dict]:
     """What the chapter calls a rule -> what `setting` takes."""
     found = {"cut": {}} | {rule: {"repair": rule} for rule in RULES}
-    found |= {f"{rule}, weights alone": {"repair": rule, "drawn": 0} for rule in ("variances", RULE)}
-    return found | {f"{RULE}, {images} real images": {"repair": RULE, "calibration": images} for images in REAL}
+    found |= {f"{rule}, weights alone": {"repair": rule, "drawn": 0} for rule in ("variances", REFIT)}
+    return found | {f"{REFIT}, {images} real images": {"repair": REFIT, "calibration": images} for images in REAL}
 
 
 def on_pretrained(evidence: Evidence) -> pd.DataFrame:
@@ -263,19 +266,25 @@ def on_pretrained(evidence: Evidence) -> pd.DataFrame:
         (points over the same masks without repair).
     """
     rows = []
+    names = ["method", "ratio", "repair", "real", "drawn", "top1", "gain", "gain_half"]
     for each in pretrained():
         correct = evidence.measurement(each).top1
         cut = replace(each, repair="", calibration=0, drawn=Setting.drawn)
         more = paired_difference([correct], [evidence.measurement(cut).top1])
-        rows.append(
-            (
-                each.method,
-                each.ratio,
-                each.repair,
-                each.calibration,
-                each.drawn,
-                100 * correct.double().mean().item(),
-                *more,
-            )
-        )
-    return pd.DataFrame(rows, columns=["method", "ratio", "repair", "real", "drawn", "top1", "gain", "gain_half"])
+        top1 = 100 * correct.double().mean().item()
+        rows.append((each.method, each.ratio, each.repair, each.calibration, each.drawn, top1, *more))
+    return pd.DataFrame(rows, columns=names)
+
+
+def pretrained_lead(evidence: Evidence, other: str, rule: str, ratio: float) -> tuple[float, float]:
+    """DIMAP minus another method on the real pretrained transformer in points, and half its 95 % interval.
+
+    Args:
+        evidence: of `PRETRAINED`.
+        other: of `METHODS`.
+        rule: of repair, of both; "": both as cut.
+        ratio: of `PRETRAINED_RATIOS`.
+    """
+    sides = ([evidence.measurement(Setting(NAME, each, ratio, images=GARMENTS, repair=rule)).top1]
+             for each in ("dimap", other))  # fmt: skip
+    return paired_difference(*sides)

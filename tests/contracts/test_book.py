@@ -12,6 +12,7 @@ import assemble
 import pandas as pd
 import pytest
 import yaml
+from forked import Forked
 from playwright.sync_api import sync_playwright
 
 from swinprune_lite.studies import estimate
@@ -29,7 +30,8 @@ def html(tmp_path_factory):
     """The book, built from the committed notebooks."""
     source = tmp_path_factory.mktemp("book")
     binaries = Path(sys.executable).parent
-    subprocess.run([sys.executable, ROOT / "book/assemble.py", ROOT / "notebooks", source], check=True)
+    assembled = Forked([ROOT / "book/assemble.py", ROOT / "notebooks", source])
+    assert assembled.wait(60) == 0, assembled.said()
     built = subprocess.run(
         [binaries / "jupyter-book", "build", "--warningiserror", "--keep-going", "--quiet", source],
         capture_output=True,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from swinprune_lite.data.drawn import LARGEST, LEAVES, SMALLEST, dead_leaves
+from swinprune_lite.data.drawn import LARGEST, LEAVES, SMALLEST, coloured_noise, dead_leaves, drawn_kinds, lone_disks
 
 
 def test_they_are_standardised_and_depend_on_the_seed_alone():
@@ -34,7 +34,39 @@ def test_leaves_lie_on_one_another_and_radii_have_the_density_they_should():
         assert abs((radii > radius).mean() - expected) < 0.005
 
 
+@pytest.mark.parametrize("power", [0, 1, 2])
+def test_noise_has_the_colour_it_should(power):
+    """log amplitude against log frequency has the slope -power."""
+    found = coloured_noise(40, (1, 64, 64), power, 1)
+    amplitude = np.abs(np.fft.rfft2(found.numpy())).mean((0, 1))
+    frequency = np.hypot(np.fft.fftfreq(64)[:, None], np.fft.rfftfreq(64))
+    inside = (frequency > 0.02) & (frequency < 0.4)
+    slope = np.polyfit(np.log(frequency[inside]), np.log(amplitude[inside]), 1)[0]
+    assert abs(slope + power) < 0.02
+
+
+def test_every_kind_is_standardised_and_each_is_another():
+    kinds = drawn_kinds(4, (3, 16, 24), 1)
+    for name, found in kinds.items():
+        assert found.shape == (4, 3, 16, 24)
+        assert abs(found.mean()) < 1e-12
+        assert abs(found.std(correction=0) - 1) < 1e-12
+        assert torch.equal(found, drawn_kinds(4, (3, 16, 24), 1)[name])
+        assert not torch.equal(found, drawn_kinds(4, (3, 16, 24), 2)[name])
+    assert not any(torch.allclose(a, b) for a in kinds.values() for b in kinds.values() if a is not b)
+    assert (kinds["grey leaves"][:, 0] == kinds["grey leaves"][:, 2]).all()
+
+
+def test_a_disk_is_alone_on_a_dark_ground():
+    found = lone_disks(5, (1, 32, 48), 2)
+    for image in found:
+        ground, disk = image.unique()
+        assert ground == found.min() < disk
+        assert 0.02 < (image == disk).double().mean() < 0.5
+
+
 @pytest.mark.parametrize("images", [0, -1, 1.5, True])
 def test_a_number_of_images_that_is_none_is_refused(images):
-    with pytest.raises(ValueError, match="images must be a whole number of 1 or more; got"):
-        dead_leaves(images, (1, 8, 8))
+    for draw in (dead_leaves, lone_disks, drawn_kinds, lambda *asked: coloured_noise(*asked, 1)):
+        with pytest.raises(ValueError, match="images must be a whole number of 1 or more; got"):
+            draw(images, (1, 8, 8))

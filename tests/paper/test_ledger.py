@@ -219,6 +219,7 @@ def test_damaged_data_of_the_paper_gets_one_sentence_or_is_left_to_the_ledger(tm
 
     def read():
         numbers._read.cache_clear()
+        numbers._read_claims.cache_clear()
         return numbers.paper_claims() if name == "claims" else numbers.paper_table(name, as_printed=True)
 
     def words(found):
@@ -233,3 +234,28 @@ def test_damaged_data_of_the_paper_gets_one_sentence_or_is_left_to_the_ledger(tm
     whole = words(read())
     assert silent(path, read, lambda found: words(found) == whole, 300) == []
     numbers._read.cache_clear()
+    numbers._read_claims.cache_clear()
+
+
+def test_what_others_print_is_compared_at_the_fewer_decimals(monkeypatch):
+    rows = [
+        ("table2a.03.DeiT-S-224.top1_pct", "79.85", False),  # 79.8: at one decimal 79.85 may be either
+        ("table2a.03.DeiT-S-224.top1_pct", "79.854", True),
+        ("table2b.13.WDPruning.top1_pct", "82", False),  # 81.80
+        ("table2b.15.X-Pruner.top1_pct", "78.55", True),
+    ]
+    told = pd.DataFrame([(*row[:2], "there", "") for row in rows], columns=["cell", "elsewhere", "source", "note"])
+    monkeypatch.setattr(arithmetic, "published_elsewhere", lambda: told)
+    found = arithmetic.elsewhere()
+    assert list(found.differs) == [row[2] for row in rows]
+    assert list(found.paper) == ["79.8", "79.8", "81.80", "80.7"]
+    assert list(found.method) == ["DeiT-S", "DeiT-S", "WDPruning", "X-Pruner"]
+
+
+def test_damaged_data_of_others_gets_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(numbers, "FOLDER", shutil.copytree(numbers.FOLDER, tmp_path / "paper"))
+    path = numbers.FOLDER / f"{numbers.ELSEWHERE}.csv"
+    assert silent(path, numbers.published_elsewhere, lambda found: False, 60) == []
+    path.unlink()
+    with pytest.raises(ValueError, match=rf"{numbers.ELSEWHERE}\.csv is damaged .*; restore it from the repository"):
+        numbers.published_elsewhere()

@@ -6,7 +6,7 @@ from recompute import B, S, T, span
 
 import swinprune_lite as sp
 from statements.statement import RATIOS, about, count
-from swinprune_lite.paper import counts
+from swinprune_lite.paper import arithmetic, counts
 from swinprune_lite.paper.numbers import paper_table
 from swinprune_lite.pruning.budgets import LAST_LAYER_KEEPS
 from swinprune_lite.studies import estimate
@@ -184,7 +184,35 @@ def widest_mobile() -> list:
     return [ours, counts.TABLE2["MobileViTv2", 224] == f"mobilevitv2_{widths[-1]}"]
 
 
+def elsewhere(method: str, column: str) -> list[float]:
+    """A number of table 2, and the one that others print."""
+    (row,) = arithmetic.elsewhere().query("method == @method and column == @column").itertuples()
+    return [float(row.paper), float(row.elsewhere)]
+
+
+def others_differ() -> list:
+    differs = arithmetic.elsewhere().differs
+    return [int(differs.sum()), len(differs)]
+
+
 TABLE2_STATEMENTS = [
+    table2("{} of {} numbers of this table that were looked up elsewhere differ there", others_differ),
+    table2(
+        "X-Pruner's Swin-T at {} G has {} % here and {} % in LPViT's first table",
+        lambda: [
+            paper_table("table2b_vit_compression").query("method == 'X-Pruner'").flops_g.iloc[0],
+            *elsewhere("X-Pruner", "top1_pct"),
+        ],
+    ),
+    table2("A-ViT has {} % here and {} % in its own repository", lambda: elsewhere("A-ViT", "top1_pct")),
+    table2(
+        "T2T-ViT-t-19 and T2T-ViT-t-24 cost {} and {} G here, and {} and {} G where their weights were converted",
+        lambda: [
+            value
+            for pair in zip(elsewhere("T2T-ViT-t-19", "flops_g"), elsewhere("T2T-ViT-t-24", "flops_g"))
+            for value in pair
+        ],
+    ),
     table2(
         "{} of the {} models on the Pareto front in FLOPs are DIMAP models, and {} of the {} on that in "
         "parameters. Of {} rows whose architecture timm has, {} agree within one percent",

@@ -1,12 +1,12 @@
 """Profiles: one function to models and batches, the right images for the right classes, and what is refused."""
 
 import json
-import multiprocessing
 from dataclasses import replace
 
 import pytest
 import timm
 import torch
+from forked import begun
 from safetensors.torch import save_file
 from stubs import make_folder, make_hub, make_imagenet, make_imagenette
 from timm.data import ImageNetInfo
@@ -209,11 +209,7 @@ def _add(folder, number):
 
 
 def test_two_notebooks_may_fill_one_store(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_add, args=(tmp_path, number)) for number in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
+    for process in [begun(_add, tmp_path, number) for number in range(2)]:
         process.join()
     assert len(Store(tmp_path).records) == 10
 

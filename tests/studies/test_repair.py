@@ -45,7 +45,7 @@ def test_tables_are_means_over_the_stored_verdicts(evidence):
             100 * Store().find(repair.PROFILE, repair.setting(MICRO, seed, **asked)).top1[:5000].double().mean().item()
             for seed in range(1, 10)
         ]
-        for asked in ({"method": "dimap", "ratio": 0.8}, {"method": "dimap", "ratio": 0.8, "repair": "refit"})
+        for asked in ({"method": "dimap", "ratio": 0.8}, {"method": "dimap", "ratio": 0.8, "repair": repair.RULE})
     ]
     cut, repaired = (sum(each) / 9 for each in tops)
     assert (row.cut, row.repaired) == pytest.approx((cut, repaired))

@@ -5,9 +5,9 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import timm
 import torch
 from accelerate import Accelerator
 from damage import silent
+from forked import Forked
 from safetensors.torch import load_file
 from stubs import make_folder, make_hub
 from timm.models import save_for_hf
@@ -78,10 +79,12 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(tmp_path):
     found = {}
     for processes, batch in ((1, 8), (2, 4)):
         (out := tmp_path / str(processes)).mkdir()
-        code, _, error = finish(
-            run(ROOT / "tests/training/two_processes.py", tmp_path / "train", batch, out, processes=processes)
-        )
-        assert code == 0, error
+        started = [
+            Forked([ROOT / "tests/training/two_processes.py", tmp_path / "train", batch, out], env)
+            for env in as_torchrun_sets(processes)
+        ]
+        for process in started:
+            assert process.wait(300) == 0, process.said()
         found[processes] = [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(processes)]
     (one,), (first, second) = found[1], found[2]
     assert (one["processes"], first["processes"]) == (1, 2)
@@ -97,33 +100,39 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(tmp_path):
         assert (first["weights"][name][~mask] == 0).all()
 
 
-def test_killed_three_times_and_resumed_to_the_same_losses(tmp_path):
-    make_hub(tmp_path / "hub", [VIT])
-    make_folder(tmp_path / "data" / "train", CLASSES, 1)
-    make_folder(tmp_path / "data" / "val", CLASSES, 1)
-    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
-                 "--epochs", 5, "--batch-size", 4)  # fmt: skip
-    environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
-    killed = tmp_path / "killed"
-    before = 0
-    for _ in range(3):
-        process = run(*arguments, "--folder", killed, **environment)
-        state = killed / "state.pt"
-        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
-            time.sleep(0.01)
-        assert process.poll() is None, process.communicate()
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        before = state.stat().st_mtime_ns
-        assert not (killed / "losses.csv").exists()
-    for folder in (killed, tmp_path / "whole"):
-        code, said, error = finish(run(*arguments, "--folder", folder, **environment))
-        assert code == 0, error
-        assert "top-1" in said
-    curves = [pd.read_csv(folder / "losses.csv").loss.tolist() for folder in (killed, tmp_path / "whole")]
-    assert len(curves[0]) == 10
+def as_torchrun_sets(processes):
+    """The variables of each process; of one alone none more."""
+    if processes == 1:
+        return [dict(os.environ)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    told = [shared | {"RANK": rank, "LOCAL_RANK": rank} for rank in range(processes)]
+    return [os.environ | {name: str(value) for name, value in each.items()} for each in told]
+
+
+def test_killed_three_times_and_resumed_to_the_same_losses(own_model, tmp_path):
+    """In a step, halfway through writing a state, and in the first step after a state was written."""
+    environment = os.environ | {"SWINPRUNE_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
+    arguments = own_model("abc", "abc", "killed", epochs=5)
+    state, epochs = tmp_path / "killed" / "state.pt", []
+    for point in (("step", 5), ("state", 2), ("step", 4)):
+        process = Forked([ROOT / "tests/training/killed.py", *point, *arguments], environment)
+        assert process.wait(300) == -signal.SIGKILL, process.said()
+        epochs.append(len(checkpoint.read_state(state)["losses"]) // 3)
+        half = [path for path in state.parent.glob(".state.pt.*") if path.read_bytes() == b"half a state"]
+        assert len(half) == (point[0] == "state")
+        assert not (tmp_path / "killed" / "losses.csv").exists()
+    assert epochs == [1, 2, 3]
+    for folder in ("killed", "whole"):
+        command = [ROOT / "swinprune_lite/cli/finetune.py", *arguments[:-1], tmp_path / folder]
+        process = Forked(command, environment)
+        assert process.wait(300) == 0, process.said()
+        assert "top-1" in process.said()
+    curves = [pd.read_csv(tmp_path / folder / "losses.csv").loss.tolist() for folder in ("killed", "whole")]
+    assert len(curves[0]) == 15
     assert curves[0] == curves[1]
-    weights = [load_file(folder / "model.safetensors") for folder in (killed, tmp_path / "whole")]
+    weights = [load_file(tmp_path / folder / "model.safetensors") for folder in ("killed", "whole")]
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
     zeros = sum(int((tensor == 0).sum()) for key, tensor in weights[0].items() if "qkv.weight" in key)
     assert zeros == round(0.55 * sum(t.numel() for key, t in weights[0].items() if "qkv.weight" in key))
@@ -222,10 +231,10 @@ def own_model(tmp_path):
     model.pretrained_cfg = dict(model.pretrained_cfg) | {"input_size": (3, 32, 32), "num_classes": 3}
     save_for_hf(model, tmp_path / "model", model_args={"img_size": 32, "depth": 1})
 
-    def command(train, val, out="out"):
+    def command(train, val, out="out", epochs=1):
         make_folder(tmp_path / "data" / "train", train, 4)
         make_folder(tmp_path / "data" / "val", val, 2)
-        return (f"local-dir:{tmp_path}/model", "--profile", "folder", "--data", tmp_path / "data", "--epochs", 1,
+        return (f"local-dir:{tmp_path}/model", "--profile", "folder", "--data", tmp_path / "data", "--epochs", epochs,
                 "--batch-size", 4, "--folder", tmp_path / out)  # fmt: skip
 
     return command
