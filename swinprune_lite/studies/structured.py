@@ -217,14 +217,14 @@ def errors(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
     """
     told = {
         "cut": (lambda layer: layer.cut, None),
-        f"{REFIT}, the default": (REFIT, None),
+        REFIT: (REFIT, None),
         "least squares, propagated moments": (REPAIR["repair"], propagated_moments(model)),
         "least squares, these real images": (REPAIR["repair"], real),
     }
     found = []
     for name, (rule, moments) in told.items():
         twin = copy.deepcopy(model)
-        repair(twin, masks, rule, moments)
+        repair(twin, masks, rule, moments, head=False)
         for part in parts(model):
             read = real[f"{part.reader}.weight"]
             (before, bias), (after, moved) = (
