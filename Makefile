@@ -8,13 +8,13 @@ PROFILE ?= lite
 # Two notebooks at a time, each on its share of the cores: on two cores that is a third faster than one after the other.
 JOBS ?= 2
 CORES := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
-# A hundred processes import torch here: compiled once, in .venv, that is 4 s each, else 10.
+# Dozens of processes import torch here: compiled once, in .venv, that is 4 s each, else 10.
 unexport PYTHONDONTWRITEBYTECODE
 export OMP_NUM_THREADS ?= $(shell n=$$(( $(CORES) / $(JOBS) )); echo $$(( n > 0 ? n : 1 )))
 
 LONGEST := notebooks/table3_uniform_vs_dimap.ipynb
 LONG_TESTS := $(addprefix tests/,contracts/test_notebooks_on_pretrained.py contracts/test_notebooks.py \
-	training/test_finetune.py contracts/test_book.py measurements/test_store.py)
+	pruning/test_cost.py measurements/test_store.py contracts/test_book.py)
 NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
 NEEDED := --constraint constraints.txt --editable '.[book,onnx,test]'

@@ -3,8 +3,8 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals,
-the page on pretrained weights its estimates.
+the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
+what carries over to a pretrained transformer, the page on pretrained weights its estimates.
 """
 
 import re
@@ -16,12 +16,15 @@ import pandas as pd
 import typer
 
 from swinprune_lite.files import RESULTS
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.ledger import totals
-from swinprune_lite.studies import estimate
+from swinprune_lite.studies import estimate, pretrained, repair
 from swinprune_lite.studies.profiles import get_profile
 
 BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"
+CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 NOTE = "Numbers on this page"
 NO_PROFILE = (
@@ -34,6 +37,13 @@ def totals_table() -> str:
     counted = totals(pd.read_csv(RESULTS / "ledger.csv", keep_default_na=False))
     lines = [f"| {verdict} | {count} |" for verdict, count in counted["rows"].items()]
     return "\n".join(["| verdict | rows |", "| --- | ---: |", *lines, f"| **all** | **{counted['rows'].sum()}** |"])
+
+
+def carried_table() -> str:
+    """What becomes of the lite models' orders of methods on the pretrained transformer, as Markdown."""
+    store, profiles = Store(), (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
+    found = pretrained.carried(pretrained.orders(*(Evidence(profile, store) for profile in profiles)))
+    return _table(found.rename_axis("an order of DIMAP and another method").reset_index())
 
 
 def estimates() -> str:
@@ -71,7 +81,9 @@ def holds_numbers(page: str) -> bool:
     fence = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
     prose = fence.sub(lambda found: found[2] if found[1].startswith("{") else "", page)  # a directive holds prose
     prose = re.sub(r"`[^`]*`", "", prose)
-    return TOTALS in page or ESTIMATES in page or bool(re.search(r"\d\s?%|\d\s(points|times)\b", prose))
+    return any(mark in page for mark in (TOTALS, CARRIED, ESTIMATES)) or bool(
+        re.search(r"\d\s?%|\d\s(points|times)\b", prose)
+    )
 
 
 def of_profile(notebook: nbformat.NotebookNode) -> bool:
@@ -89,10 +101,11 @@ def noted(page: str, line: str) -> str:
     return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more} {{doc}}`/real`.\n```\n{rest}"
 
 
-def said_first(notebook: nbformat.NotebookNode) -> str:
-    """The first line that an executed notebook printed: its profile and models."""
+def profiles_of(notebook: nbformat.NotebookNode) -> str:
+    """The lines of an executed notebook that name its profiles and their models."""
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    return next(output.text for output in outputs if output.get("name") == "stdout").splitlines()[0]
+    lines = "".join(output.text for output in outputs if output.get("name") == "stdout").splitlines()
+    return " ".join(dict.fromkeys(line for line in lines if line.startswith("Profile ")))
 
 
 def main(executed: Path, output: Path) -> None:
@@ -105,7 +118,7 @@ def main(executed: Path, output: Path) -> None:
         if path.suffix in {".md", ".yml", ".bib"}:
             shutil.copy(path, output)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
-    insertions = {TOTALS: totals_table(), ESTIMATES: estimates()}
+    insertions = {TOTALS: totals_table(), CARRIED: carried_table(), ESTIMATES: estimates()}
     for page in output.glob("*.md"):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
@@ -116,7 +129,7 @@ def main(executed: Path, output: Path) -> None:
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
-        line = said_first(notebook) if of_profile(notebook) else NO_PROFILE
+        line = profiles_of(notebook) if of_profile(notebook) else NO_PROFILE
         notebook.cells[0].source = noted(notebook.cells[0].source, line)
         for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):

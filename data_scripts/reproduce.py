@@ -28,8 +28,8 @@ from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.numbers import TIMM_NAMES
 from swinprune_lite.studies import reproduction
-from swinprune_lite.studies.every import measurements
 from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.reproduction import measurements
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 

@@ -41,6 +41,11 @@ class InputMoments:
         return self.second.diagonal().clamp_min(0).sqrt()
 
     @property
+    def varies(self) -> bool:
+        """Whether the covariance is more than what rounding leaves of the difference of the two moments."""
+        return bool(self.covariance.diagonal().sum() > 1e-10 * self.second.diagonal().sum())
+
+    @property
     def covariance(self) -> torch.Tensor:
         """E[(x - mean)(x - mean)^T], float64 (columns, columns)."""
         return self.second - torch.outer(self.mean, self.mean)

@@ -1,7 +1,7 @@
 """The paper's module map (figure 3, appendix B): QKV-M, PRJ-M, MLP-M, and AUX-M for all the rest.
 
-Only the weight matrices of the first three are pruned. Biases, LayerNorm, relative position tables,
-patch embedding, patch merging and the head are AUX-M and kept whole.
+Only the weight matrices of the first three are pruned. Biases, LayerNorm, relative position tables, patch embedding,
+patch merging and the head are AUX-M and kept whole; so are depthwise kernels. Which layers are whose, `units` tells.
 """
 
 import re
@@ -10,112 +10,154 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-
-class Kind(NamedTuple):
-    """One kind of layer that is pruned: what figures call it, its module, and its path within a block."""
-
-    label: str
-    module: str
-    path: str
-
-
-QKV, PRJ, FC1, FC2 = KINDS = (
-    Kind("QKV", "QKV-M", "attn.qkv"),
-    Kind("PRJ", "PRJ-M", "attn.proj"),
-    Kind("FC1", "MLP-M", "mlp.fc1"),
-    Kind("FC2", "MLP-M", "mlp.fc2"),
-)
-"""In the paper's order, as a block applies them; named as timm names them."""
+from swinprune_lite.anatomy.units import AUXILIARY, FC1, FC2, KINDS, PRJ, Kind, Role, is_auxiliary, is_depthwise, units
 
 PRUNED_MODULES = tuple(dict.fromkeys(kind.module for kind in KINDS))
 
-
-PROJECTION = re.compile(r"(^|_)(qkv|[qkv]_proj|query|key|value)(_|$)")
+PROJECTION = re.compile(r"(^|_)(qkvs?|[qkv]_proj|in_proj|query|key|value)(_|$)")
 ATTENTION = r"(^|_)(attn|attention|att|mha|mhsa|mhca|xca)\d*(_|$)"
 BLOCK = re.compile(rf"{ATTENTION}|(^|_)(mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
 """Names of an attention, an MLP, or a layer that only an attention has, by whoever wrote the network."""
 BESIDE = re.compile(r"(linear|fc)_?\d+")
 """Names of an MLP's layers where they stand beside an attention, as in torch's own transformers."""
-NO_LAYER = re.compile(
-    r"(^|_)((rel|pos|position|cpb|meta|bias|biases|table|embed)(_|$)|(token|scale|temperature|latent)$)"
-)
-"""Names of what is no layer of theirs all the same: tables of positions, the small networks that make them, and
-single tokens and factors (a `token_mixer` is a layer).
-"""
 
 
-def kind_of(path: str) -> Kind | None:
-    """The kind of layer at a submodule's path, such as "layers.0.blocks.1.attn.qkv"; None if it is not pruned."""
-    return next((kind for kind in KINDS if path == kind.path or path.endswith(f".{kind.path}")), None)
+class Mapped(NamedTuple):
+    """Where a prunable weight is at work.
+
+    Attributes:
+        role: in its attention or MLP.
+        unit: path of that.
+        block: path of the block that holds it.
+    """
+
+    role: Role
+    unit: str
+    block: str
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind, of `units.KINDS`."""
+        return self.role.kind
+
+
+def mapped(model: nn.Module) -> dict[str, Mapped]:
+    """Parameter name -> where it is at work, of every prunable weight, in the model's own order."""
+    found = {
+        f"{layer}.weight": Mapped(role, unit.path, unit.block)
+        for unit in units(model)
+        for layer, role in unit.layers.items()
+    }
+    return {name: found[name] for name, _ in model.named_parameters() if name in found}
 
 
 def modules(model: nn.Module) -> dict[str, list[str]]:
     """The module of every parameter.
 
     Args:
-        model: a network whose blocks name their layers as timm does (`attn.qkv`, `attn.proj`,
-            `mlp.fc1`, `mlp.fc2`), such as Swin, Swin V2, ViT or DeiT.
+        model: any network; of its attentions and MLPs those count that `units` understands, such as those of Swin,
+            Swin V2, ViT, PVT v2, Twins, MaxViT, MViT v2, Hiera or LeViT.
 
     Returns:
         "QKV-M", "PRJ-M", "MLP-M" and "AUX-M", each with its parameters' names in the model's own
         order; every parameter is in exactly one. A network without such layers is all AUX-M.
     """
+    places = mapped(model)
     groups: dict[str, list[str]] = {module: [] for module in (*PRUNED_MODULES, "AUX-M")}
     for name, _ in model.named_parameters():
-        path, _, leaf = name.rpartition(".")
-        kind = kind_of(path) if leaf == "weight" else None
-        groups[kind.module if kind else "AUX-M"].append(name)
+        groups[places[name].kind.module if name in places else "AUX-M"].append(name)
     return groups
 
 
 def prunable(model: nn.Module) -> list[str]:
     """Names of the weights that may be pruned, in the model's own order."""
-    auxiliary = set(modules(model)["AUX-M"])
-    return [name for name, _ in model.named_parameters() if name not in auxiliary]
+    return list(mapped(model))
 
 
-def place(name: str) -> tuple[int, int] | None:
-    """Stage and block, from 1, of a parameter or submodule of a Swin or its like; None for one outside its blocks."""
-    match = re.match(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.", name)
-    return (int(match[1]) + 1, int(match[2]) + 1) if match else None
+def writers(model: nn.Module) -> dict[str, tuple[str, int]]:
+    """What is known to write what a weight reads: v for the projection, fc1 for fc2.
+
+    Returns:
+        Parameter name of a projection or fc2 -> name of the weight that writes its inputs, and the first of the rows
+        that do. Those without a single such weight are left out.
+    """
+    found = {}
+    for unit in units(model):
+        writing = [path for path, role in unit.layers.items() if role.kind is FC1 or role.values is not None]
+        reading = [path for path, role in unit.layers.items() if role.kind in (PRJ, FC2)]
+        if len(writing) == len(reading) == 1:
+            found[f"{reading[0]}.weight"] = (f"{writing[0]}.weight", unit.layers[writing[0]].values or 0)
+    return found
+
+
+def blocks(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """Path of every block that has an attention or MLP -> its stage, and its number in it, both from 1.
+
+    A stage is what is numbered first in the paths (`layers.0`, `stages.0`, `blocks.0`) if it holds several numbered
+    blocks. Else blocks that stand in one list are one stage as long as their width stays the same.
+    """
+    widths = {unit.block: _width(model, list(unit.layers)) for unit in units(model)}
+    outer = {path: re.match(r"(.*?\.)??\d+(?=\.|$)", path) for path in widths}
+    stages = {}
+    for path, width in widths.items():
+        above = outer[path] and outer[path][0]
+        inside = above and any(other.startswith(f"{above}.") for other in widths)
+        stages[path] = above if inside else (path.rpartition(".")[0], width)
+    order = {key: number for number, key in enumerate(dict.fromkeys(stages.values()), 1)}
+    if all(isinstance(key, str) and re.search(r"(^|\.)(stages|layers|levels)\.\d+$", key) for key in order):
+        order = {key: int(key.rpartition(".")[2]) + 1 for key in order}  # stages of convolutions count too
+    counts: dict[int, int] = {}
+    found = {}
+    for path, key in stages.items():
+        stage = order[key]
+        counts[stage] = counts.get(stage, 0) + 1
+        found[path] = (stage, counts[stage])
+    return found
 
 
 def unpruned_layers(model: nn.Module, pruned: Iterable[str]) -> list[str]:
     """Paths of the attention and MLP layers that have a weight matrix of which nothing is pruned.
 
-    A layer may hold its matrix in any way: as a parameter of another name, wrapped in a parametrization or
-    an adapter, or quantised.
+    They are told by their names, or by what `units` understands. A layer may hold its matrix in any way: as a
+    parameter of another name, wrapped in a parametrization or an adapter, or quantised. Depthwise kernels are none.
 
     Args:
         model: the network.
         pruned: names of the parameters that are pruned.
     """
     parameters = {id(model.get_parameter(name)) for name in pruned}  # a shared one has other names too
+    tree = dict(model.named_modules())
+    built = {unit.path for unit in units(model)}
+    built |= {path for path, module in tree.items() if path and "Attention" in type(module).__name__}
+    lone = {path.rpartition(".")[0] for path in tree if PROJECTION.search(path.rpartition(".")[2])} - {""}
+    beside = {path.rpartition(".")[0] for path in tree if re.search(ATTENTION, path.rpartition(".")[2])}
     found: dict[str, None] = {}
-    layers = {name.rpartition(".")[0] for name in pruned}
-    layers |= {path for path, _ in model.named_modules() if PROJECTION.search(path.rpartition(".")[2])}
-    blocks = {layer.rpartition(".")[0] for layer in layers} - {""}
-    beside = {
-        above
-        for above, _, leaf in (path.rpartition(".") for path, _ in model.named_modules())
-        if re.search(ATTENTION, leaf)
-    }
-    for path, module in model.named_modules():
-        parts = path.split(".")
+    for path, module in tree.items():
         above, _, leaf = path.rpartition(".")
-        inside = any(map(BLOCK.search, parts)) or above in blocks or (above in beside and BESIDE.fullmatch(leaf))
-        if inside and not any(map(NO_LAYER.search, parts)):
-            matrices = list(_matrices(module))
-            if matrices and parameters.isdisjoint(map(id, matrices)):
+        within = any(map(BLOCK.search, path.split("."))) or not built.isdisjoint(_upwards(path))
+        inside = within or above in lone or (above in beside and BESIDE.fullmatch(leaf))
+        if inside and not is_auxiliary(path) and not is_depthwise(module):
+            own = list(_matrices(module))
+            if own and parameters.isdisjoint(map(id, own)):
                 found[path.partition(".parametrizations.")[0]] = None
     return list(found)
 
 
+def _upwards(path: str) -> Iterator[str]:
+    """The path and those of what holds it."""
+    while path:
+        yield path
+        path = path.rpartition(".")[0]
+
+
 def _matrices(module: nn.Module) -> Iterator[object]:
     """The module's own weight matrices, kernels included; of a packed quantised layer what gives it."""
+    layer = isinstance(module, (nn.Linear, nn.modules.conv._ConvNd))
     for name, parameter in module.named_parameters(recurse=False):
-        if not NO_LAYER.search(name) and sum(side > 1 for side in parameter.shape) > 1:
+        wide = sum(side > 1 for side in parameter.shape) > 1
+        if not AUXILIARY.search(name) and (wide or (layer and name == "weight")):
             yield parameter
     for name, buffer in module.named_buffers(recurse=False):
         if "weight" in name and "mask" not in name and sum(side > 1 for side in buffer.shape) > 1:
@@ -139,21 +181,26 @@ def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
         ValueError: nothing is pruned.
     """
     name, layers = type(model).__name__, unpruned_layers(model, pruned)
-    groups = modules(model)
-    empty = [module for module in PRUNED_MODULES if not groups[module]]
     if not pruned:
-        kept = f" These layers of its attention and MLPs are not named so: {', '.join(layers)}." if layers else ""
+        kept = f"; what is called so is built otherwise: {', '.join(layers)}" if layers else ""
         raise ValueError(
-            f"{name} has nothing to prune: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
-            f"mlp.fc2 as in timm's Swin and ViT models.{kept}"
+            f"{name} has nothing to prune: it has no attention with queries, keys, values and a projection, and no MLP "
+            f"of two linear layers or convolutions of 1 x 1, as `anatomy.units` understands them{kept}."
         )
+    groups = modules(model)
     told = []
-    if empty:
-        told.append(f"{name} has nothing in {', '.join(empty)}: its layers are not all named as timm's.")
+    if empty := [module for module in PRUNED_MODULES if not groups[module]]:
+        told.append(f"{name} has nothing in {', '.join(empty)}.")
     if layers:
         told.append(
-            f"These layers of attention or MLPs in {name} stay whole, since their weights are not parameters "
-            f"named as timm's (attn.qkv, attn.proj, mlp.fc1, mlp.fc2): {', '.join(layers)}."
+            f"These layers of attention or MLPs in {name} stay whole, since they are not built as `anatomy.units` "
+            f"understands: {', '.join(layers)}."
         )
     if told:
         warnings.warn(" ".join(told), stacklevel=3)
+
+
+def _width(model: nn.Module, layers: list[str]) -> int:
+    """What the last of the layers gives; 0 where that is not known yet."""
+    weight = model.get_submodule(layers[-1]).weight if layers else None
+    return 0 if weight is None or is_lazy(weight) else len(weight)

@@ -8,8 +8,6 @@ from timm.models.swin_transformer import WindowAttention
 from timm.models.swin_transformer_v2 import WindowAttention as WindowAttentionV2
 from torch import nn
 
-from swinprune_lite.anatomy.modules import FC1, FC2, PRJ, QKV, Kind
-
 HIDDEN, HEADS = "hidden units", "heads"
 PART_KINDS = (HIDDEN, HEADS)
 
@@ -33,15 +31,12 @@ class Part:
     @property
     def reader(self) -> str:
         """Name of the layer whose columns read the groups."""
-        return self._layer(FC2 if self.kind == HIDDEN else PRJ)
+        return f"{self.path}.{'fc2' if self.kind == HIDDEN else 'proj'}"
 
     @property
     def writer(self) -> str:
         """Name of the layer whose rows write them."""
-        return self._layer(FC1 if self.kind == HIDDEN else QKV)
-
-    def _layer(self, kind: Kind) -> str:
-        return f"{self.path}.{kind.path.rpartition('.')[2]}"
+        return f"{self.path}.{'fc1' if self.kind == HIDDEN else 'qkv'}"
 
 
 def parts(model: nn.Module) -> list[Part]:

@@ -19,14 +19,15 @@ def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Input
     """Moments of what each prunable layer reads, in float64, in evaluation mode; the model is left as it is.
 
     Args:
-        model: a network whose prunable weights are used by `F.linear`, as nn.Linear does it.
+        model: a network whose prunable weights are used by `F.linear` or by convolutions of one group, as torch's own
+            layers do it. A kernel's columns are those of `weight.flatten(1)`: what one output reads.
         batches: pairs of images (B, C, H, W) and classes, which are not looked at.
 
     Returns:
         Parameter name -> `InputMoments`.
 
     Raises:
-        ValueError: no images, or a prunable weight that no linear map used.
+        ValueError: no images, or a prunable weight that no linear map or convolution used.
     """
     check_weights(model)
     device, dtype = image_type(model)
@@ -40,7 +41,7 @@ def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Input
     if not images:
         raise ValueError("There are no images to gather statistics from: the batches are empty.")
     if missing := [name for name in prunable(model) if name not in watch.found]:
-        raise ValueError(f"{missing[0]} was used by no linear map, so what it reads cannot be told.")
+        raise ValueError(f"{missing[0]} was used by no linear map or convolution, so what it reads cannot be told.")
     return {
         name: InputMoments(total / count, second / count, count)
         for name, (total, second, count) in ((name, watch.found[name]) for name in prunable(model))
@@ -48,7 +49,7 @@ def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, Input
 
 
 class _Inputs(TorchFunctionMode):
-    """Sums over the inputs of every linear map whose weight is watched, in whatever way it is called."""
+    """Sums over the inputs of every linear map and convolution whose weight is watched, however it is called."""
 
     def __init__(self, watched: dict[int, str]) -> None:
         super().__init__()
@@ -56,18 +57,45 @@ class _Inputs(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if func is F.linear:
-            read, weight = _operands(*args, **kwargs)
+        if func in READ_BY:
+            weight = kwargs["weight"] if "weight" in kwargs else args[1]
             if name := self.watched.get(id(weight)):
-                rows = read.detach().double().reshape(-1, read.shape[-1])
+                rows = READ_BY[func](*args, **kwargs)
                 sums = rows.sum(0).cpu(), (rows.T @ rows).cpu(), len(rows)
                 self.found[name] = tuple(map(sum, zip(self.found.get(name, (0, 0, 0)), sums)))
         return func(*args, **kwargs)
 
 
-def _operands(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> tuple:
-    """What `F.linear` multiplies, however its arguments are given."""
-    return input, weight
+def _by_linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+    """What `F.linear` multiplies with each row, float64 (positions, columns)."""
+    return input.detach().double().reshape(-1, input.shape[-1])
+
+
+def _by_convolution(
+    input: torch.Tensor, weight: torch.Tensor, bias=None, stride=1, padding=0, dilation=1, groups: int = 1
+) -> torch.Tensor:
+    """What a convolution of one group multiplies with each kernel, float64 (positions, columns)."""
+    image, sides = input.detach().double(), weight.shape[2:]
+    image = image if image.ndim == weight.ndim else image[None]
+    stride, dilation = (each if isinstance(each, tuple) else len(sides) * (each,) for each in (stride, dilation))
+    if padding == "same":  # torch's own: the odd one comes last
+        over = [step * (side - 1) for step, side in zip(dilation, sides)]
+        image = F.pad(image, [end for each in reversed(over) for end in (each // 2, each - each // 2)])
+    around = (0,) * len(sides) if isinstance(padding, str) else padding
+    around = around if isinstance(around, tuple) else len(sides) * (around,)
+    if len(sides) == 1:  # torch unfolds images alone
+        image, sides, stride, dilation, around = (
+            image[:, :, None],
+            (1, *sides),
+            (1, *stride),
+            (1, *dilation),
+            (0, *around),
+        )
+    columns = F.unfold(image, sides, dilation, around, stride)
+    return columns.transpose(1, 2).reshape(-1, columns.shape[1])
+
+
+READ_BY = {F.linear: _by_linear, F.conv1d: _by_convolution, F.conv2d: _by_convolution}
 
 
 def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = None) -> dict[str, Gradients]:

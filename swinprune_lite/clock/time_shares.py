@@ -8,13 +8,12 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.inputs import noise
-from swinprune_lite.anatomy.modules import FC1, FC2, PRJ, QKV
 from swinprune_lite.pruning.cost import macs_and_positions
 
 GROUPS = ("QKV", "attention", "projection", "FC1 and FC2", "activation", "norms", "merging and head", "the rest")
 """The rest: windows made, shifted and put together again, and residual additions; Python's own time too."""
 ENDINGS = {
-    QKV.path: "QKV", PRJ.path: "projection", FC1.path: "FC1 and FC2", FC2.path: "FC1 and FC2",
+    "attn.qkv": "QKV", "attn.proj": "projection", "mlp.fc1": "FC1 and FC2", "mlp.fc2": "FC1 and FC2",
     "mlp.act": "activation", "norm1": "norms", "norm2": "norms", "attn": "attention",
     "patch_embed": "merging and head", "downsample": "merging and head", "norm": "norms", "head": "merging and head",
 }  # fmt: skip

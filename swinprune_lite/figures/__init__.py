@@ -10,6 +10,7 @@ from swinprune_lite.figures.architecture import (
     components,
     module_map,
     pareto_front,
+    shares_by_module,
     state_of_the_art,
 )
 from swinprune_lite.figures.criteria import accuracy_against_alpha, accuracy_against_images
@@ -37,6 +38,7 @@ __all__ = [
     "module_map",
     "pareto_front",
     "set_style",
+    "shares_by_module",
     "speedup_against_theory",
     "speedups",
     "state_of_the_art",

@@ -11,20 +11,22 @@ BANDS = ("dimap", "uniform")  # eight bands on top of each other would hide ever
 
 
 def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
-    """Table 3 drawn, a row of panels a model: measured on the lite model (left), printed in the paper (right).
+    """Table 3 drawn, a row of panels a model: measured here (left), and printed in the paper (right).
 
     Args:
-        results: of `frames.stored`; means over seeds, and bands of the 95 % interval for `BANDS`.
+        results: of `frames.stored`; means over seeds, and bands of the 95 % interval for `BANDS`. If the paper has
+            none of the models, the right panels are left out.
     """
     models = list(results.model.unique())
-    figure, grid = plt.subplots(
-        len(models), 2, figsize=(WIDTH, 3.1 * len(models) + 1), sharex=True, sharey=True, squeeze=False,
-        layout="constrained", width_ratios=[3, 2],
-    )  # fmt: skip
     printed = paper_table("table3_uniform_vs_dimap")
+    columns = 1 + bool({*map(counterpart, models)} & {*printed.model})
+    figure, grid = plt.subplots(
+        len(models), columns, figsize=(WIDTH, 3.1 * len(models) + 1), sharex=True, sharey=True, squeeze=False,
+        layout="constrained", width_ratios=[3, 2][:columns],
+    )  # fmt: skip
     top = 90 if results.top1_mean.max() < 88 else 102  # Imagenette is easy
-    for (left, right), model in zip(grid, models):
-        rows, paper_model = results[results.model == model], counterpart(model)
+    for panels, model in zip(grid, models):
+        left, rows, paper_model = panels[0], results[results.model == model], counterpart(model)
         left.axhline(
             rows[rows.method == "dense"].top1_mean.item(), color=LINE, linewidth=1, linestyle=":", label="dense"
         )
@@ -36,10 +38,11 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
             if method in BANDS:
                 low, high = ours.top1_mean - ours.top1_half, ours.top1_mean + ours.top1_half
                 left.fill_between(100 * ours.ratio, low, high, color=style["color"], alpha=0.15)
-            if f"{method}_top1_pct" in theirs:
-                right.plot(theirs.ratio_pct, theirs[f"{method}_top1_pct"], markersize=5, **style)
+            if columns > 1 and f"{method}_top1_pct" in theirs:
+                panels[1].plot(theirs.ratio_pct, theirs[f"{method}_top1_pct"], markersize=5, **style)
         left.set(title=f"{short_name(model)} (measured)", ylabel="top-1 (%)", ylim=(0, top))
-        right.set_title(f"{paper_model} (the paper)")
+        if columns > 1:
+            panels[1].set_title(f"{paper_model} (the paper)")
     for axes in grid[-1]:
         axes.set_xlabel("weights removed (%)")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)

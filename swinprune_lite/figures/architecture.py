@@ -9,12 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from swinprune_lite.anatomy.modules import modules, place
+from swinprune_lite.anatomy.modules import blocks, modules
 from swinprune_lite.figures.style import (
     COMPONENT_COLOURS,
     LINE,
     METHOD_STYLES,
     MODULE_COLOURS,
+    PRODUCTS,
     WIDTH,
 )
 
@@ -54,12 +55,13 @@ def module_map(model: nn.Module, title: str) -> Figure:
         title: stands above the axes.
     """
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    numbers = blocks(model)
     counts: dict[str, dict[str, int]] = {}
     for module, names in modules(model).items():
         for name in names:
-            place = counts.setdefault(_place(name), dict.fromkeys(MODULE_COLOURS, 0))
+            place = counts.setdefault(_place(name, numbers), dict.fromkeys(MODULE_COLOURS, 0))
             place[module] += sizes[name]
-    order = list(dict.fromkeys(_place(name) for name in sizes))
+    order = list(dict.fromkeys(_place(name, numbers) for name in sizes))
     frame = pd.DataFrame.from_dict(counts, orient="index").loc[order] / 1e6
 
     figure, axes = plt.subplots(figsize=(WIDTH, 4.2), layout="constrained")
@@ -74,13 +76,34 @@ def module_map(model: nn.Module, title: str) -> Figure:
     return figure
 
 
-def _place(name: str) -> str:
+def _place(name: str, numbers: dict[str, tuple[int, int]]) -> str:
     """Where a parameter stands: "2.1" for block 1 of stage 2, else what part of the network it is."""
-    if stage_and_block := place(name):
-        return "{}.{}".format(*stage_and_block)
+    if block := next((path for path in numbers if name.startswith(f"{path}.")), None):
+        return "{}.{}".format(*numbers[block])
     if match := re.match(r"layers\.(\d+)\.downsample", name):
         return f"{int(match[1]) + 1}.merge"
     return {"patch_embed": "embed", "norm": "norm", "head": "head"}.get(name.split(".")[0], name.split(".")[0])
+
+
+def shares_by_module(weights: pd.DataFrame, macs: pd.DataFrame) -> Figure:
+    """Shares of several networks' weights (left) and MACs (right) by module.
+
+    Args:
+        weights: a row a network, a column a module, in percent; see `studies.architectures.shares`.
+        macs: likewise, with the products that no weight takes part in.
+    """
+    figure, both = plt.subplots(1, 2, figsize=(WIDTH, 0.32 * len(weights) + 1.2), sharey=True, layout="constrained")
+    for axes, table, title in zip(both, (weights, macs), ("weights", "MACs")):
+        left = np.zeros(len(table))
+        for module, colour in (MODULE_COLOURS | PRODUCTS).items():
+            if module in table:
+                axes.barh(table.index, table[module], 0.75, left, color=colour, edgecolor="white", label=module)
+                left += table[module].to_numpy()
+        axes.grid(axis="y", visible=False)
+        axes.set(title=title, xlabel="share (%)", xlim=(0, 100))
+    both[0].invert_yaxis()
+    figure.legend(*both[1].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
 
 
 def pareto_front(table: pd.DataFrame, cost: str) -> pd.DataFrame:

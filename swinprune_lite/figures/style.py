@@ -5,7 +5,7 @@ A figure is at most 7 inches wide, so that its text can be read on a phone.
 
 import seaborn as sns
 
-from swinprune_lite.anatomy.modules import FC2, KINDS
+from swinprune_lite.anatomy.units import FC2, KINDS
 from swinprune_lite.paper.numbers import LITE_COUNTERPARTS, counterpart
 
 WIDTH = 7.0
@@ -23,6 +23,7 @@ METHOD_STYLES = {
     "global": {"label": "magnitude, the model", "color": "#000000", "marker": "X", "linestyle": "-."},
     "random": {"label": "random", "color": "#999999", "marker": ".", "linestyle": ":"},
 }
+PRODUCTS = {"products": "#56B4E9"}  # of query by key, and attention by value
 COMPONENT_COLOURS = {"fc": MODULE_COLOURS["MLP-M"], "att": MODULE_COLOURS["QKV-M"], "conv": MODULE_COLOURS["AUX-M"]}
 LINE = "#555555"  # of references: dense accuracy, stage boundaries, thresholds
 

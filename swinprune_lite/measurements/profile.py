@@ -28,7 +28,8 @@ class Profile:
         methods: of `make_masks` that are compared.
         high_ratios: shares removed beyond the paper's; fine-tuned once.
         replicates: how often each is measured, with another training seed, or another seed of what is random.
-        common_images: that every replicate is evaluated on; the first one is on all.
+        common_images: that every replicate is evaluated on; None: all.
+        first_images: that the first replicate is evaluated on; None: all.
         live_images: how many are evaluated in every build, beside the stored results on all.
         live_draws: how many measurements of each method every build draws anew, computes and compares.
         finetunes_in_notebooks: whether a notebook may fine-tune; what takes days has a command of its own.
@@ -45,6 +46,7 @@ class Profile:
     high_ratios: tuple[float, ...] = (0.7, 0.8, 0.9, 0.95)
     replicates: int = 3
     common_images: int | None = 5000
+    first_images: int | None = None
     live_images: int = 0
     live_draws: int = 0
     finetunes_in_notebooks: bool = True
@@ -109,13 +111,13 @@ def replicate(profile: Profile, model: str, number: int, method: str, ratio: flo
 
     Replicate `number` takes the weights of training seed `number` where they are shipped, else those
     of seed 0, and `number` as the seed of random masks and of fine-tuning. Replicate 0 is evaluated
-    on all images.
+    on the profile's `first_images`, others on its `common_images`.
     """
     training_seed = number if number in profile.training_seeds(model) else 0
     drawn = steps or (method in METHODS and METHODS[method].parts()[0].draws)
     seed = number if drawn else 0
-    images = (profile.common_images or 0) if training_seed or seed else 0
-    return Setting(model, method, ratio, training_seed, seed, steps, images)
+    images = profile.common_images if training_seed or seed else profile.first_images
+    return Setting(model, method, ratio, training_seed, seed, steps, images or 0)
 
 
 def replicates(profile: Profile, model: str, method: str, ratio: float, steps: int = 0) -> list[Setting]:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from swinprune_lite.anatomy.modules import PRJ, PRUNED_MODULES, QKV, kind_of, modules
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, mapped, modules
+from swinprune_lite.anatomy.units import PRJ, QKV, Kind
 from swinprune_lite.paper.numbers import TIMM_NAMES
 from swinprune_lite.pruning.cost import Cost, cost, macs_and_positions
 
@@ -68,12 +69,13 @@ def parts(name: str, size: int, **options) -> pd.DataFrame:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, size, size, device="meta"))
     flops = {path.partition(".")[2]: sum(ops.values()) for path, ops in counter.get_flop_counts().items()}
+    kinds = {name.removesuffix(".weight"): place.kind for name, place in mapped(model).items()}
     params, macs = Counter(), Counter()
     for path, module in model.named_modules():
         for leaf, parameter in module.named_parameters(recurse=False):
-            params[_part(path, module, leaf)] += parameter.numel()
+            params[_part(kinds.get(path), path, module, leaf)] += parameter.numel()
         if isinstance(module, (nn.Conv2d, nn.Linear)):
-            macs[_part(path, module, "weight")] += flops.get(path, 0) // 2
+            macs[_part(kinds.get(path), path, module, "weight")] += flops.get(path, 0) // 2
         elif "Attention" in type(module).__name__:
             inside = sum(flops.get(f"{path}.{child}", 0) for child, _ in module.named_children())
             macs["product"] += (flops.get(path, 0) - inside) // 2
@@ -81,12 +83,12 @@ def parts(name: str, size: int, **options) -> pd.DataFrame:
     return frame[frame.sum(axis=1) > 0]
 
 
-def _part(path: str, module: nn.Module, leaf: str) -> str:
+def _part(kind: Kind | None, path: str, module: nn.Module, leaf: str) -> str:
     if isinstance(module, nn.Conv2d):  # timm writes VGG's first two fully connected layers as convolutions
         return "fc" if "pre_logits" in path else "conv"
     if "relative_position" in leaf:
         return "table"
-    if kind := kind_of(path):
+    if kind:
         return {QKV: "qkv", PRJ: "proj"}.get(kind, "mlp")
     if path.endswith("reduction"):
         return "merge"

@@ -10,7 +10,7 @@ from torch import nn
 from swinprune_lite.anatomy.counting import check_counted, count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, prunable
-from swinprune_lite.pruning.groupings import module_of
+from swinprune_lite.pruning.groupings import modules_of
 from swinprune_lite.pruning.importance import check_stored, check_weight
 from swinprune_lite.types import Budget, InputSize, Masks
 
@@ -144,7 +144,8 @@ def shares(given: Mapping[str, float]) -> Budget:
     given = dict(given)
 
     def in_shares(model: nn.Module, groups: Sequence[Sequence[str]], ratio: float) -> list[int]:
-        found = [{module_of(name) for name in group} for group in groups]
+        of = modules_of(model)
+        found = [{of[name] for name in group} for group in groups]
         if mixed := next((one for one in found if len(one) != 1), None):
             raise ValueError(
                 f"These shares are of single modules, and a group mixes {', '.join(sorted(mixed))}; give a grouping "

@@ -81,7 +81,8 @@ def check_statistics(
     _check_names(weights, given)
     for name, weight in weights.items():
         if wanted is InputMoments:
-            tensors, right = (given[name].mean, given[name].second), (weight.shape[1:], 2 * weight.shape[1:])
+            columns = weight.shape[1:].numel()  # of a kernel all that an output reads
+            tensors, right = (given[name].mean, given[name].second), ((columns,), (columns, columns))
         else:
             tensors, right = (given[name].mean, given[name].square), (weight.shape, weight.shape)
         if tuple(tensor.shape for tensor in tensors) != right:
@@ -113,7 +114,7 @@ def wanda(weight: torch.Tensor, moments: InputMoments) -> torch.Tensor:
     The paper has the root of the sum over positions, which orders a layer's weights alike, and compares the weights
     of a row only; here the mean, so that layers of many positions weigh no more, and whatever the grouping compares.
     """
-    return _wide(weight) * moments.norms
+    return _by_columns(weight, moments.norms)
 
 
 def taylor(weight: torch.Tensor, gradients: Gradients) -> torch.Tensor:
@@ -141,7 +142,7 @@ def obs(weight: torch.Tensor, moments: InputMoments) -> torch.Tensor:
     refitted (Hassibi and Stork's Optimal Brain Surgeon, NeurIPS 1992). For the refit see `repairing.sparsegpt`.
     """
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped(moments.second, OBS_DAMPING)))
-    return _wide(weight) / inverse.diagonal().sqrt()
+    return _wide(weight) / inverse.diagonal().sqrt().view(weight.shape[1:])
 
 
 def between(alpha: float) -> Criterion:
@@ -179,7 +180,7 @@ def between(alpha: float) -> Criterion:
         return Criterion(weights, relative_energy, name="between(0)")
 
     def values(weight: torch.Tensor, moments: InputMoments) -> torch.Tensor:
-        return _wide(weight) * moments.norms**alpha
+        return _by_columns(weight, moments.norms**alpha)
 
     return Criterion(values, relative_energy, wants=InputMoments, name=f"between({alpha})")
 
@@ -196,6 +197,11 @@ def damped(second: torch.Tensor, damping: float) -> torch.Tensor:
     """
     mean = second.diagonal().mean().clamp_min(1e-200)
     return second + damping * mean * torch.eye(len(second), dtype=second.dtype, device=second.device)
+
+
+def _by_columns(weight: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """The weight, each of its columns, or of a kernel's numbers, times the factor of what it reads."""
+    return _wide(weight) * factors.view(weight.shape[1:])
 
 
 def _wide(weight: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 
 from torch import nn
 
-from swinprune_lite.anatomy.modules import PRUNED_MODULES, kind_of, modules, place, prunable
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, blocks, mapped, modules, prunable
 from swinprune_lite.types import Grouping
 
 
@@ -26,17 +26,18 @@ def by_layer(model: nn.Module) -> list[list[str]]:
 
 def by_block(model: nn.Module) -> list[list[str]]:
     """The layers of each block: its attention and its MLP."""
-    return _alike(model, lambda name: name.removesuffix(f"{kind_of(_path(name)).path}.weight"))
+    return _alike(model, {name: place.block for name, place in mapped(model).items()}.get)
 
 
 def by_stage(model: nn.Module) -> list[list[str]]:
     """Each stage of the hierarchy; all blocks together where a model has no stages."""
-    return _alike(model, _stage)
+    return _alike(model, _stages(model).get)
 
 
 def by_module_and_stage(model: nn.Module) -> list[list[str]]:
     """The three modules apart, and each within its stage."""
-    return _alike(model, lambda name: (module_of(name), _stage(name)))
+    of, stages = modules_of(model), _stages(model)
+    return _alike(model, lambda name: (of[name], stages[name]))
 
 
 def by_fan_in(model: nn.Module) -> list[list[str]]:
@@ -44,17 +45,14 @@ def by_fan_in(model: nn.Module) -> list[list[str]]:
     return _alike(model, lambda name: model.get_parameter(name)[0].numel())
 
 
-def module_of(name: str) -> str:
-    """The module, such as "MLP-M", of a prunable weight."""
-    return kind_of(_path(name)).module
+def modules_of(model: nn.Module) -> dict[str, str]:
+    """Parameter name -> its module, such as "MLP-M", of every prunable weight."""
+    return {name: place.kind.module for name, place in mapped(model).items()}
 
 
-def _path(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def _stage(name: str) -> int | None:
-    return (place(name) or (None,))[0]
+def _stages(model: nn.Module) -> dict[str, int]:
+    numbers = blocks(model)
+    return {name: numbers[place.block][0] for name, place in mapped(model).items()}
 
 
 def _alike(model: nn.Module, key: Callable[[str], Hashable]) -> list[list[str]]:

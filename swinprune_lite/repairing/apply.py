@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.inputs import COMPILED, image_shape, image_type
-from swinprune_lite.anatomy.modules import PRJ, QKV, kind_of
+from swinprune_lite.anatomy.modules import Mapped, mapped, writers
+from swinprune_lite.anatomy.units import PRJ, QKV
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.data.drawn import dead_leaves, drawn_kinds
 from swinprune_lite.files import reason
@@ -89,16 +90,16 @@ def repair(
             return weights.get(name)
         return _matrix(whole.get(name, every[name]))  # whole too, though it may be held by an earlier mask
 
-    heads = _heads(model)
+    places, written = mapped(model), writers(model)
     repaired = {}
     for name, weight in weights.items():
         layer = Layer(
             weight,
             cutting[name].cpu().flatten(1),
             moments and moments[name],
-            writer(name, matrix),
+            writer(name, written, matrix),
             (lambda name=name: told()[name.removeprefix(prefix)]) if drawn else None,
-            **heads.get(name, {}),
+            **_heads(places.get(name)),
         )
         repaired[name] = _in_place_of(name, parameters[name], layer, rule(layer))
     if moments is not None:
@@ -186,14 +187,10 @@ def _on_drawn_images(model: nn.Module, run: Callable[[], dict]) -> dict:
         ) from error
 
 
-def _heads(model: nn.Module) -> dict[str, dict[str, int]]:
-    """Name of a weight of an attention -> `Layer`'s equal parts of its rows or columns."""
-    found = {}
-    for path, _ in model.named_modules():
-        if (kind := kind_of(path)) in (QKV, PRJ):
-            heads = getattr(model.get_submodule(path.rpartition(".")[0]), "num_heads", 1)
-            found[f"{path}.weight"] = {"row_groups": 3 * heads} if kind is QKV else {"column_groups": heads}
-    return found
+def _heads(place: Mapped | None) -> dict[str, int]:
+    """`Layer`'s equal parts of the rows or columns of a weight."""
+    which = {QKV: "row_groups", PRJ: "column_groups"}.get(place.kind) if place else None
+    return {which: place.role.groups} if which else {}
 
 
 def _in_place_of(name: str, parameter: nn.Parameter, layer: Layer, found: torch.Tensor) -> torch.Tensor:

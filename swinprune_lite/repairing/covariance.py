@@ -12,34 +12,31 @@ A rule of repair weighs what a mask takes by the covariance of the layer's input
 Each errs in its own way, so their mean counts, all scaled to a mean variance of 1: no constant is to be chosen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
-
-from swinprune_lite.anatomy.modules import FC2, PRJ, kind_of
 
 DAMPING = 0.1  # of the mean variance, added to each input's where images told the covariance
 
 
-def writer(name: str, weights: Callable[[str], torch.Tensor | None]) -> torch.Tensor | None:
-    """The matrix whose rows write what a weight reads: v for proj, fc1 for fc2; None for the others.
+def writer(
+    name: str, writers: Mapping[str, tuple[str, int]], weights: Callable[[str], torch.Tensor | None]
+) -> torch.Tensor | None:
+    """The matrix whose rows write what a weight reads: v for the projection, fc1 for fc2; None for the others.
 
     Args:
         name: of the weight.
+        writers: of the network, from `anatomy.modules.writers`.
         weights: from a parameter's name to its matrix (rows, columns), or None if there is none.
 
     Returns:
         (columns of the weight, columns of the writer).
     """
-    path = name.removesuffix(".weight")
-    above, kind = path.rpartition(".")[0], kind_of(path)
-    found = {PRJ: f"{above}.qkv.weight", FC2: f"{above}.fc1.weight"}.get(kind)
-    matrix = weights(found) if found else None
-    if matrix is None:
+    other, first = writers.get(name, ("", 0))
+    matrix, reader = weights(other), weights(name)
+    if matrix is None or reader is None or len(matrix) - first != reader.shape[1]:
         return None
-    own = matrix[2 * len(matrix) // 3 :] if kind is PRJ else matrix
-    reader = weights(name)
-    return own if reader is not None and len(own) == reader.shape[1] else None
+    return matrix[first:]
 
 
 def told_by_weights(weight: torch.Tensor, written_by: torch.Tensor | None = None) -> torch.Tensor:

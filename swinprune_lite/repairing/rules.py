@@ -52,7 +52,9 @@ class Layer(NamedTuple):
         if self.moments:
             return damped(self.moments.covariance, DAMPING)
         told = [told_by_weights(self.weight, self.written_by)]
-        return mean_of([*told, self.drawn().covariance] if self.drawn else told)
+        if self.drawn and (moments := self.drawn()).varies:
+            told.append(moments.covariance)
+        return mean_of(told)
 
 
 Rule = Callable[[Layer], torch.Tensor]

@@ -55,8 +55,10 @@ def sparse_gpt(model: nn.Module, ratio: float, moments: Mapping[str, InputMoment
     check_statistics("SparseGPT", InputMoments, weights, moments, "moments")
     masks, values = {}, {}
     for name, weight in weights.items():
-        mask, left = sparsegpt(weight.detach().cpu().double(), moments[name].second, round(ratio * weight.numel()))
-        masks[name], values[name] = mask.to(weight.device), left.to(weight.dtype)
+        matrix = weight.detach().cpu().double().flatten(1)
+        mask, left = sparsegpt(matrix, moments[name].second, round(ratio * weight.numel()))
+        masks[name] = mask.view(weight.shape).to(weight.device)
+        values[name] = left.view(weight.shape).to(weight.dtype)
         check_weight(f"{name} after SparseGPT", values[name])
     hold_with(model, masks, values)
     return masks

@@ -79,8 +79,9 @@ class Probed:
         return (
             f"DINOv2's ViT-S/14, real pretrained weights, under a linear head fitted once on the {recipe['features']}\n"
             f"of {recipe['training_garments']:,} training garments. The weights are fetched, head and images ship.\n"
-            f"Accuracy: on {self.test_batches(models).images:,} test garments of ten kinds, enlarged to {IMAGE_SIZE} "
-            "pixels, from the results store.\nThese are not ImageNet results, and the model is none of the paper's."
+            f"Accuracy: on up to {self.test_batches(models).images:,} test garments of ten kinds, enlarged to "
+            f"{IMAGE_SIZE} pixels, from the results store.\n"
+            "These are not ImageNet results, and the model is none of the paper's."
         )
 
     def identity(self) -> str:

@@ -19,6 +19,7 @@ from swinprune_lite.sources.shipped_source import Shipped
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
 SWIN_BATCH = 512  # that the learning rates of Swin's code, and so the paper's, hold for
+GARMENTS = 500  # fifty of each kind, that the pretrained transformer's results are of
 SWIN_CROP = 224 / 256  # of Swin's code, which measured the paper's dense accuracies; timm's own is 0.9
 TRAINING_IMAGES = 1_281_167  # of ImageNet-1k
 
@@ -50,7 +51,8 @@ PROFILES = {
         "lite", LIKE_THE_PAPERS, Shipped("test"), finetune_steps=25, live_images=1000, live_draws=1
     ),
     "pretrained": Profile(
-        "pretrained", (NAME,), Probed(), common_images=None, live_images=20, finetunes_in_notebooks=False, **_short()
+        "pretrained", (NAME,), Probed(), common_images=GARMENTS, first_images=GARMENTS, live_images=20,
+        finetunes_in_notebooks=False, **_short(),
     ),
     "imagenette": Profile("imagenette", PAPER_MODELS, Pretrained("imagenette"), **_FEWER, **_short()),
     "imagenet": Profile(

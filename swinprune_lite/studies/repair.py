@@ -15,7 +15,7 @@ from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.models.lite import LITE_MODELS
 from swinprune_lite.models.probe import NAME
 from swinprune_lite.sources.shipped_source import Shipped
-from swinprune_lite.studies.profiles import PROFILES
+from swinprune_lite.studies.profiles import GARMENTS, PROFILES
 
 PROFILE = replace(PROFILES["lite"], models=tuple(LITE_MODELS))
 """The lite profile with the model that is full."""
@@ -107,7 +107,6 @@ def whole() -> list[tuple[Profile, Setting]]:
 
 PRETRAINED = PROFILES["pretrained"]
 PRETRAINED_RATIOS = {0.5: METHODS, 0.3: METHODS[:2]}
-GARMENTS = 500  # fifty of each kind
 
 
 def pretrained() -> list[Setting]:

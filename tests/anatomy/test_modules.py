@@ -11,7 +11,8 @@ from torchvision.models import swin_t
 
 import swinprune_lite as sp
 from swinprune_lite.acceleration import block_masks, structured_masks, two_four_masks
-from swinprune_lite.anatomy.modules import unpruned_layers
+from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.anatomy.modules import tell_of_unpruned, unpruned_layers
 
 
 def test_every_parameter_is_in_exactly_one_module(small_swin):
@@ -35,10 +36,15 @@ def test_a_network_without_such_layers_is_all_auxiliary():
     assert sp.prunable(nn.Linear(2, 2)) == []
 
 
-def test_a_network_that_names_its_mlps_otherwise_is_pruned_with_a_warning():
-    model = swin_t()  # torchvision's: mlp.0 and mlp.3 in place of mlp.fc1 and mlp.fc2
-    with pytest.warns(UserWarning, match="SwinTransformer has nothing in MLP-M"):
-        assert set(sp.make_masks(model, 0.5)) == set(sp.prunable(model))
+def test_torchvisions_swin_has_the_map_of_timms():
+    with torch.device("meta"):
+        theirs, ours = swin_t(), timm.create_model("swin_tiny_patch4_window7_224")  # mlp.0 and mlp.3 are fc1 and fc2
+    columns = ["module", "layer", "stage", "block"]
+    assert layers(theirs)[columns].equals(layers(ours)[columns])
+    assert [theirs.get_parameter(name).shape for name in sp.prunable(theirs)] == [
+        ours.get_parameter(name).shape for name in sp.prunable(ours)
+    ]
+    assert unpruned_layers(theirs, sp.prunable(theirs)) == []
 
 
 class Adapted(nn.Module):
@@ -104,6 +110,8 @@ def test_a_warning_names_every_layer_that_is_wrapped(wrapper, make):
         "beit_base_patch16_224", "eva02_tiny_patch14_224", "vit_relpos_small_patch16_224", "convnext_atto",
         "poolformer_s12", "deit3_small_patch16_224", "beitv2_base_patch16_224", "vit_small_patch14_reg4_dinov2",
         "convnextv2_atto", "hiera_tiny_224", "pit_ti_224", "davit_tiny", "resnet18", "efficientnet_b0", "regnety_002",
+        "cait_xxs24_224", "caformer_s18", "efficientformerv2_s0", "xcit_nano_12_p16_224", "vitamin_small_224",
+        "vit_base_patch16_siglip_224", "mobilevitv2_050", "mobilenetv4_hybrid_medium", "iformer_t", "shvit_s1",
     ],
 )  # fmt: skip
 def test_nothing_of_timms_usual_networks_is_left_out(name):
@@ -121,36 +129,59 @@ def test_lite_models_give_no_warning():
         structured_masks(sp.create_lite("swin_lite_tiny"), 0.3)
 
 
+NOT_UNDERSTOOD = {
+    "volo_d1_224": ["network.0.0.attn.v", "network.0.0.attn.attn", "network.0.0.attn.proj"],  # no queries, no keys
+    "nextvit_small": ["stages.0.blocks.0.mhca.group_conv3x3", "stages.0.blocks.0.mhca.projection"],
+    "swiftformer_xs": ["stages.0.blocks.2.attn.to_query", "stages.3.blocks.3.attn.final"],  # no values
+    "visformer_tiny": ["stage1.0.mlp.conv2"],  # of several groups, neither dense nor depthwise
+    "lowformer_b0": ["stages.2.1.attn.main.1.pwise", "stages.2.1.attn.main.1.upsampling"],
+    "efficientvit_b0": ["stages.2.blocks.1.context_module.main.aggreg.0.1"],
+}
+
+
+@pytest.mark.parametrize("name", NOT_UNDERSTOOD)
+def test_a_warning_names_what_of_a_network_is_not_understood(name):
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    found = unpruned_layers(model, sp.prunable(model))
+    assert set(NOT_UNDERSTOOD[name]) <= set(found)
+    leaves = {path.rpartition(".")[2] for path in NOT_UNDERSTOOD[name]}
+    assert {path.rpartition(".")[2] for path in found} <= leaves | {"to_key", "proj", "group_conv3x3", "projection"}
+    with pytest.warns(UserWarning, match=r"stay whole, since they are not built as `anatomy\.units` understands: "):
+        tell_of_unpruned(model, sp.prunable(model))
+
+
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
-        ("vitamin_small_224", ["blocks.0.mlp.w0", "blocks.13.mlp.w2"]),  # gated MLPs with other names
-        ("xcit_nano_12_p16_224", ["cls_attn_blocks.0.attn.q", "cls_attn_blocks.1.attn.v"]),
-        ("coat_tiny", ["serial_blocks1.0.factoratt_crpe.qkv", "parallel_blocks.5.factoratt_crpe4.proj"]),
-        ("cait_xxs24_224", ["blocks_token_only.0.attn.q", "blocks_token_only.1.attn.v"]),
-        ("caformer_s18", ["stages.2.blocks.0.token_mixer.qkv", "stages.3.blocks.2.token_mixer.proj"]),
-        ("efficientformer_l1", ["stages.3.blocks.4.token_mixer.qkv", "stages.3.blocks.4.token_mixer.proj"]),
-        ("nextvit_small", ["stages.1.blocks.3.e_mhsa.q", "stages.1.blocks.3.e_mhsa.proj"]),
-        ("pvt_v2_b0", ["stages.0.blocks.0.attn.kv", "stages.3.blocks.1.mlp.dwconv"]),
+        ("vit_pwee_patch16_reg1_gap_256", "blocks.0.in_proj, blocks.0.attn_out_proj, blocks.0.mlp_out_proj, "),
+        ("vit_dpwee_patch16_reg1_gap_256", "blocks.0.in_proj, blocks.0.out_proj, "),
+        ("botnet26t_256", "stages.2.1.self_attn.qkv, "),
+        ("lambda_resnet26t", "stages.2.1.self_attn.qkv, "),
+        ("gmlp_ti16_224", "blocks.0.mlp_channels.fc1, blocks.0.mlp_channels.gate.proj, "),
+        ("cpubone_nano", "stages.2.1.total.0.0.main.1.pwise, "),
     ],
 )
-def test_layers_that_other_networks_name_otherwise_are_found(name, layers):
+def test_a_network_of_which_nothing_is_understood_is_refused_in_one_sentence(name, layers):
     with torch.device("meta"):
         model = timm.create_model(name)
-    assert set(layers) <= set(unpruned_layers(model, sp.prunable(model)))
+    assert sp.prunable(model) == []
+    with pytest.raises(ValueError, match=rf"^\w+ has nothing to prune: .* built otherwise: {layers}.*[^.]\.$"):
+        tell_of_unpruned(model, [])
 
 
 def test_an_error_names_them_where_nothing_can_be_pruned():
     model = nn.TransformerEncoderLayer(8, 2, 16)
-    with pytest.raises(ValueError, match=r"MLPs are not named so: self_attn, self_attn\.out_proj, linear1, linear2\."):
+    with pytest.raises(ValueError, match=r"is built otherwise: self_attn, self_attn\.out_proj, linear1, linear2\.$"):
         sp.make_masks(model, 0.5)
 
 
-def test_positions_single_tokens_and_layers_of_convolutions_are_no_layers_of_theirs():
+def test_positions_single_tokens_depthwise_and_other_convolutions_are_no_layers_of_theirs():
     with torch.device("meta"):
-        model, left_out = timm.create_model("caformer_s18"), timm.create_model("efficientformer_l1")
-    assert not [path for path in unpruned_layers(model, sp.prunable(model)) if "conv" in path]
-    assert all(path.endswith((".qkv", ".proj")) for path in unpruned_layers(left_out, sp.prunable(left_out)))
+        model, depthwise = timm.create_model("caformer_s18"), timm.create_model("pvt_v2_b0")
+    for each in (model, depthwise):
+        assert unpruned_layers(each, sp.prunable(each)) == []
+        assert not [name for name in sp.prunable(each) if "conv" in name]
     model = sp.create_lite("swin_lite_tiny")
     model.layers[0].blocks[0].attn.mask_token = nn.Parameter(torch.ones(2, 2))
     model.linear1, model.fc2 = nn.Linear(2, 2), nn.Linear(2, 2)  # beside no attention

@@ -45,6 +45,37 @@ def test_moments_are_those_of_all_that_a_layer_reads(name, size):
         torch.testing.assert_close(found[each].covariance, torch.cov(rows.T, correction=0), atol=1e-9, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"stride": 2}, {"stride": (2, 1), "padding": 1}, {"padding": "same", "dilation": 2}, {"padding": "valid"},
+     {"padding": (2, 0), "padding_mode": "reflect"}],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [nn.Conv1d, nn.Conv2d])
+def test_moments_of_a_kernels_inputs_tell_its_outputs(kind, how):
+    """For any kernel w E[w x] = w E[x] and E[(w x)^2] = w E[x x^T] w^T, over all positions of all images."""
+    if kind is nn.Conv1d:
+        how = {name: each[0] if isinstance(each, tuple) else each for name, each in how.items()}
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attn = nn.ModuleDict({"qkv": kind(3, 6, 3, bias=False, **how), "proj": nn.Linear(6, 3)})
+
+        def forward(self, images):
+            given = images.flatten(2) if kind is nn.Conv1d else images
+            self.given = self.attn["qkv"](given)
+            return self.attn["proj"](self.given.flatten(2).mean(2))
+
+    model, images = Net().double(), torch.randn(4, 3, 7, 6, dtype=torch.float64)
+    found = input_moments(model, zip(images.split(3), torch.zeros(4, dtype=torch.long).split(3)))["attn.qkv.weight"]
+    with torch.no_grad():
+        model(images)
+    weight, outputs = model.attn["qkv"].weight.detach().flatten(1), model.given.flatten(2).transpose(1, 2).flatten(0, 1)
+    assert found.positions == len(outputs)
+    torch.testing.assert_close(weight @ found.mean, outputs.mean(0))
+    torch.testing.assert_close((weight @ found.second @ weight.T).diagonal(), outputs.square().mean(0))
+
+
 def test_moments_do_not_depend_on_how_images_are_batched(small_swin):
     images, labels = (torch.cat(part) for part in zip(*batches((224, 224), 4)))
     one, other = (

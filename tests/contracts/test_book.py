@@ -15,7 +15,7 @@ import yaml
 from forked import Forked
 from playwright.sync_api import sync_playwright
 
-from swinprune_lite.studies import estimate
+from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[2]
@@ -58,6 +58,13 @@ def test_first_page_shows_the_totals_of_the_ledger(html):
     assert re.search(r"all\s+315\b", text)
 
 
+def test_first_page_shows_what_carries_over_to_the_pretrained_transformer(html):
+    text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / "index.html").read_text()))
+    rows = [line.strip("| ").split(" | ") for line in assemble.carried_table().splitlines()]
+    assert [row[0] for row in rows[2:]] == list(pretrained.VERDICTS)
+    assert all(re.search(r"\s+".join(map(re.escape, row)), text) for row in (rows[0], *rows[2:]))
+
+
 def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(html):
     said = {}
     for page in PAGES:
@@ -74,7 +81,7 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration"}  # and times
     of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
     assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
-    for mark in (assemble.TOTALS, assemble.ESTIMATES):
+    for mark in (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES):
         assert not [path for path in html.glob("*.html") if mark in path.read_text()]
 
 

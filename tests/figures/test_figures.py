@@ -70,6 +70,19 @@ def test_axes_say_what_they_show(model):
     np.testing.assert_allclose(sorted(heights), sorted(kept.kept_pct))
 
 
+@pytest.mark.parametrize(("model", "titles"), [
+    ("swin_lite_tiny", ["swin_lite_tiny (measured)", "Swin-T (the paper)"]),
+    ("dinov2_vits14", ["dinov2_vits14 (measured)"]),
+])  # fmt: skip
+def test_the_paper_stands_beside_a_model_that_it_has(model, titles):
+    rows = [("dense", 0.0, 80.0), ("dimap", 0.38, 70.0), ("dimap", 0.5, 60.0)]
+    results = pd.DataFrame(rows, columns=["method", "ratio", "top1_mean"]).assign(model=model, top1_half=1.0)
+    found = figures.accuracy_against_ratio(results).axes
+    assert [axes.get_title() for axes in found] == titles
+    (line,) = [line for line in found[0].lines if line.get_label() == "DIMAP"]
+    np.testing.assert_allclose(line.get_xydata(), [(38, 70), (50, 60)])
+
+
 def test_what_data_is_worth_is_drawn_as_it_was_measured():
     assert len({(style["color"], style["linestyle"]) for style in CRITERION_STYLES.values()}) == len(CRITERION_STYLES)
     names = ["criterion", "where", "repaired", "images", "top1", "half"]
@@ -93,3 +106,14 @@ def test_accuracy_against_alpha_has_a_bar_a_point():
     (points,) = axes.containers
     np.testing.assert_allclose(points[0].get_xydata(), rows[["alpha", "top1"]])
     assert "no data (0)" in axes.get_xlabel()
+
+
+def test_shares_of_modules_are_bars_that_reach_the_whole():
+    weights = pd.DataFrame({"QKV-M": [20.0, 30.0], "AUX-M": [80.0, 70.0]}, index=["one", "other"])
+    macs = weights.assign(products=[5.0, 1.0]).mul([0.95, 0.95, 1])
+    figure = figures.shares_by_module(weights, macs)
+    for axes, table in zip(figure.axes, (weights, macs)):
+        bars = np.array([[bar.get_width() for bar in container] for container in axes.containers]).T
+        np.testing.assert_allclose(bars, table.to_numpy())
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "other"]
+    assert figure.get_figwidth() <= 7

@@ -67,6 +67,13 @@ def checkpoint(tmp_path):
     return tmp_path / "small.pth", model, masks, dense
 
 
+def test_a_checkpoint_in_the_original_naming_has_the_map_of_timms_model(checkpoint):
+    path, model, *_ = checkpoint
+    loaded = checkpoints.load(path)[1]
+    assert sp.modules(loaded) == sp.modules(model)
+    assert checkpoints.read(path).keys() >= set(sp.prunable(loaded))
+
+
 def test_what_is_read_is_what_was_saved(checkpoint):
     path, model, masks, dense = checkpoint
     name, loaded = checkpoints.load(path)

@@ -15,6 +15,7 @@ from swinprune_lite.calibration.statistics import gradients, input_moments
 from swinprune_lite.paper.bound import chain_output, random_chain
 from swinprune_lite.pruning.criteria import CRITERIA, OBS_DAMPING, between, between_of
 from swinprune_lite.pruning.importance import relative_energy
+from swinprune_lite.repairing.sparsegpt import sparse_gpt
 from swinprune_lite.types import Gradients, InputMoments
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*has nothing in QKV-M")
@@ -32,6 +33,20 @@ class Small(nn.Module):
 
     def forward(self, images):
         return self.mlp.fc2(self.mlp.fc1(images.flatten(1)).relu())
+
+
+class Convolutions(Small):
+    """The same in convolutions of 1 x 1."""
+
+    def __init__(self, small):
+        super().__init__()
+        for name, layer in small.mlp.named_children():
+            alike = nn.Conv2d(layer.in_features, layer.out_features, 1).double()
+            alike.load_state_dict({"weight": layer.weight[..., None, None], "bias": layer.bias})
+            setattr(self.mlp, name, alike)
+
+    def forward(self, images):
+        return self.mlp.fc2(self.mlp.fc1(images.flatten(1)[..., None, None]).relu()).flatten(1)
 
 
 def batches(size=3, count=11, seed=1):
@@ -138,6 +153,22 @@ def test_masks_do_not_depend_on_the_default_device(small, criterion):
     with torch.device("meta"):
         masks = sp.make_masks(small, 0.6, criterion=criterion, statistics=statistics)
     assert same(masks, sp.make_masks(small, 0.6, criterion=criterion, statistics=statistics))
+
+
+@pytest.mark.parametrize("criterion", WANT_DATA)
+def test_a_convolution_of_1_x_1_is_pruned_as_the_linear_layer_that_it_is(small, criterion):
+    alike = Convolutions(small)
+    masks = [
+        sp.make_masks(model, 0.4, criterion=criterion, statistics=gathered(criterion, model, batches()))
+        for model in (small, alike)
+    ]
+    for name, mask in masks[0].items():
+        assert torch.equal(masks[1][name].flatten(1), mask)
+    one, other = copy.deepcopy(small), copy.deepcopy(alike)
+    for model in (one, other):
+        sparse_gpt(model, 0.4, input_moments(model, batches()))
+    for name in WEIGHTS:
+        torch.testing.assert_close(other.get_parameter(name).flatten(1), one.get_parameter(name))
 
 
 @pytest.mark.parametrize("criterion", sorted({*WANT_DATA} - {"obs"}))

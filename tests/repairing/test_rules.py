@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+from swinprune_lite.anatomy.modules import writers
 from swinprune_lite.pruning.criteria import damped
 from swinprune_lite.repairing.covariance import DAMPING, mean_of, told_by_weights, writer
 from swinprune_lite.repairing.refit import least_squares, variance
@@ -135,19 +137,17 @@ def test_where_real_images_tell_nothing_else_counts():
 
 
 def test_what_writes_a_layers_inputs():
-    matrices = {
-        "a.attn.qkv.weight": torch.arange(24.0).view(12, 2),
-        "a.attn.proj.weight": torch.ones(3, 4),
-        "a.mlp.fc1.weight": torch.ones(6, 3),
-        "a.mlp.fc2.weight": torch.ones(3, 6),
-        "gated.mlp.fc1.weight": torch.ones(12, 3),
-        "gated.mlp.fc2.weight": torch.ones(3, 6),
-        "alone.mlp.fc2.weight": torch.ones(3, 6),
-    }
-    assert torch.equal(writer("a.attn.proj.weight", matrices.get), matrices["a.attn.qkv.weight"][8:])  # v
-    assert writer("a.mlp.fc2.weight", matrices.get) is matrices["a.mlp.fc1.weight"]
-    for name in ("a.attn.qkv.weight", "a.mlp.fc1.weight", "gated.mlp.fc2.weight", "alone.mlp.fc2.weight"):
-        assert writer(name, matrices.get) is None
+    attention = {"qkv": nn.Linear(2, 12), "proj": nn.Linear(4, 3)}
+    mlps = {"": {"fc1": nn.Linear(3, 6), "fc2": nn.Linear(6, 3)},
+            "gated": {"fc1": nn.Linear(3, 12), "fc2": nn.Linear(6, 3)},
+            "alone": {"fc2": nn.Linear(6, 3)}}  # fmt: skip
+    model = nn.ModuleDict({f"{name}mlp": nn.ModuleDict({"mlp": nn.ModuleDict(each)}) for name, each in mlps.items()})
+    model["a"] = nn.ModuleDict({"attn": nn.ModuleDict(attention)})
+    matrices, written = dict(model.named_parameters()), writers(model)
+    assert torch.equal(writer("a.attn.proj.weight", written, matrices.get), matrices["a.attn.qkv.weight"][8:])  # v
+    assert torch.equal(writer("mlp.mlp.fc2.weight", written, matrices.get), matrices["mlp.mlp.fc1.weight"])
+    for name in ("a.attn.qkv.weight", "mlp.mlp.fc1.weight", "gatedmlp.mlp.fc2.weight", "alonemlp.mlp.fc2.weight"):
+        assert writer(name, written, matrices.get) is None
 
 
 def test_conjugate_gradients_end_near_enough_on_what_layers_read():

@@ -16,7 +16,7 @@ from swinprune_lite.models.probe import NAME, load_probed, probe_card
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.masks import digest, make_masks
 from swinprune_lite.sources import probed_source
-from swinprune_lite.studies import reproduction
+from swinprune_lite.studies import pretrained
 from swinprune_lite.studies.profiles import evidence_for, get_profile
 
 RUN = get_profile("pretrained")
@@ -24,11 +24,10 @@ IMAGES = 10
 
 
 def test_a_measurement_drawn_afresh_is_what_masks_and_float64_say(wheel, monkeypatch):
-    """Another one of the grid in every run; of those that the store has, it must be the stored one too."""
+    """Another one of the study's in every run, and it must be the stored one too."""
     probed = load_probed(wheel)
     monkeypatch.setattr(probed_source, "_loaded", lambda: probed)
-    grid = [setting for setting in reproduction.one_shot(RUN, range(RUN.replicates)) if setting.method != "dense"]
-    setting = random.SystemRandom().choice(grid)
+    setting = random.SystemRandom().choice([setting for setting in pretrained.whole() if setting.method != "dense"])
     found = measure(RUN, setting, IMAGES)
 
     masks = make_masks(probed, setting.ratio, setting.method, setting.seed)
@@ -42,9 +41,8 @@ def test_a_measurement_drawn_afresh_is_what_masks_and_float64_say(wheel, monkeyp
     assert found.top5.tolist() == (best == classes[:, None]).any(1).tolist(), setting
     assert (found.masks, found.params) == (digest(masks), cost(probed, masks).nonzero_params)
 
-    known = setting in Store().settings().values()
     (row,) = compare_with_store(RUN, [(setting, found)]).to_dict("records")
-    assert row == {"computed": 1, "in the store": known, "agree": known}, setting
+    assert row == {"computed": 1, "in the store": 1, "agree": 1}, setting
 
 
 def test_without_the_weights_results_are_read_and_nothing_is_measured(tmp_path, monkeypatch):
@@ -73,7 +71,7 @@ def test_accuracy_is_measured_on_a_thousand_garments_of_all_kinds():
     assert torch.equal(RUN.test_batches(30).garments, data.garments[:30])
     said = RUN.describe()
     assert said.startswith(f"Profile pretrained: {NAME}.\nDINOv2's ViT-S/14, real pretrained weights, under a linear")
-    assert "on 1,000 test garments" in said
+    assert "on up to 1,000 test garments" in said
 
 
 def test_an_epoch_is_the_same_in_every_call_and_unlike_the_next():

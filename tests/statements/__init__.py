@@ -1,14 +1,27 @@
 """What the pages state: each passage quoted, beside what computes its numbers again."""
 
-from statements import counted, hybrid, layerwise, measured, pages, repaired, table1, times
+from statements import (
+    architectures,
+    counted,
+    hybrid,
+    layerwise,
+    measured,
+    pages,
+    pretrained,
+    repaired,
+    table1,
+    times,
+)
 from statements.statement import Statement
 
 STATEMENTS: list[Statement] = [
+    *architectures.STATEMENTS,
     *counted.STATEMENTS,
     *hybrid.STATEMENTS,
     *layerwise.STATEMENTS,
     *measured.STATEMENTS,
     *pages.STATEMENTS,
+    *pretrained.STATEMENTS,
     *repaired.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
     *times.STATEMENTS,

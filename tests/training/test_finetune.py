@@ -33,6 +33,7 @@ from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
 
 ROOT = Path(__file__).parents[2]
 VIT = "vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+SMALL = "test_vit.r160_in1k"
 CLASSES = list(Imagenette._WNID_TO_CLASS)
 
 
@@ -139,10 +140,10 @@ def test_killed_three_times_and_resumed_to_the_same_losses(own_model, tmp_path):
 
 
 def test_the_command_shares_the_batch_among_its_processes(tmp_path):
-    make_hub(tmp_path / "hub", [VIT])
+    make_hub(tmp_path / "hub", [SMALL])
     make_folder(tmp_path / "data" / "train", CLASSES, 1)
     make_folder(tmp_path / "data" / "val", CLASSES, 1)
-    arguments = (ROOT / "swinprune_lite/cli/finetune.py", VIT, "--profile", "folder", "--data", tmp_path / "data",
+    arguments = (ROOT / "swinprune_lite/cli/finetune.py", SMALL, "--profile", "folder", "--data", tmp_path / "data",
                  "--epochs", 1, "--batch-size", 4, "--folder", tmp_path / "out")  # fmt: skip
     environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
     code, said, error = finish(run(*arguments, processes=2, **environment))

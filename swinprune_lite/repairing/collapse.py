@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import kind_of, place, prunable
+from swinprune_lite.anatomy.modules import blocks, mapped, prunable
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.pruning.holding import apply_masks
 from swinprune_lite.repairing.apply import repair
@@ -35,7 +35,7 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
         of their norm); and by `CUT` and each of `TOLD_BY` the squared error of the output over its variance.
     """
     seen: dict[str, Layer] = {}
-    twin, names = copy.deepcopy(model), iter(prunable(model))
+    twin, names, places = copy.deepcopy(model), iter(prunable(model)), mapped(model)
     repair(twin, masks, lambda layer: seen.setdefault(next(names), layer).weight)
     rows = []
     for name, layer in seen.items():
@@ -56,7 +56,7 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
         rows.append(
             {
                 "layer": name.removesuffix(".weight"),
-                "kind": kind_of(name.removesuffix(".weight")).label,
+                "kind": places[name].kind.label,
                 "norm": float(norm.median()),
                 "deviation": float(deviation.median()),
                 "exponent": float((deviation.log() / norm.log())[lost].median()),
@@ -105,9 +105,8 @@ def _after_blocks(model: nn.Module, images: Batches) -> pd.Series:
             where, float(output.flatten(0, -2).var(0, correction=0).sum())
         )
 
-    for path, module in twin.named_modules():
-        if (where := place(f"{path}.")) and path.count(".") == 3:
-            module.register_forward_hook(keep(where))
+    for path, where in blocks(twin).items():
+        twin.get_submodule(path).register_forward_hook(keep(where))
     with in_evaluation(twin), plain_arithmetic(), torch.inference_mode():
         twin(torch.cat([batch for batch, _ in images]).double())
     return pd.Series(variances)

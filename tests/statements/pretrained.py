@@ -1,0 +1,233 @@
+"""What the chapter on the pretrained transformer states, and the first page of it."""
+
+from functools import cache
+
+import pandas as pd
+import recompute as again
+from recompute import MODELS, B, span
+
+from statements.measured import paper_lead
+from statements.statement import Statement, about, count
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.store import Store
+from swinprune_lite.paper import bound
+from swinprune_lite.studies import pretrained as study
+from swinprune_lite.studies import profiles, repair
+
+PAGE, FULL = "beyond_pretrained", "swin_lite_micro"
+chapter = about(PAGE)
+
+
+@cache
+def evidence() -> Evidence:
+    return Evidence(study.PROFILE)
+
+
+@cache
+def orders() -> pd.DataFrame:
+    store: Store = evidence().store
+    return study.orders(evidence(), *(Evidence(one, store) for one in (profiles.PROFILES["lite"], repair.PROFILE)))
+
+
+def counted(compared: str, *verdicts: str) -> list[int]:
+    table = study.carried(orders())[compared]
+    return [int(table[verdict]) for verdict in verdicts]
+
+
+def compared(how: str) -> int:
+    return int((orders().compared == how).sum())
+
+
+def top1(method: str, ratio: float = 0.5) -> float:
+    return evidence().accuracy(study.NAME, method, ratio)[0]
+
+
+def lead(method: str, ratio: float = 0.5, sign: int = -1) -> list:
+    """Points by which a method is ahead of DIMAP (or, with the other sign, behind it), half, and that it is clear."""
+    gain, half = evidence().gain(study.NAME, "dimap", method, ratio)
+    return [sign * gain, half, sign * gain > half]
+
+
+def level(gain: float, half: float) -> list:
+    return [abs(gain), half, abs(gain) <= half]
+
+
+def micro(method: str) -> pd.Series:
+    return orders().query("model == @FULL and method == @method").iloc[0]
+
+
+def base_behind() -> list:
+    row = orders().query("model == @B and method == 'global' and compared == @study.SAME_LOSS").iloc[0]
+    return [-row.lite_gain, row.lite_half, row.verdict == study.TURNS]
+
+
+@cache
+def found() -> dict:
+    return study.layers_kept()
+
+
+@cache
+def ranks(table: str, column: str) -> pd.Series:
+    return bound.rank_correlations(found()[table], [column])[column]
+
+
+def with_depth() -> list:
+    groups = found()["layers"].groupby("module", sort=False)
+    trend = [rows.kept_pct.rank().corr(rows.index.to_series().rank()) for _, rows in groups]
+    return [*trend, min(trend) > 0]
+
+
+def block(number: int) -> list[float]:
+    return span(found()["layers"].query("block == @number").kept_pct)
+
+
+def whole_rows() -> list:
+    gone = found()["masks"]["whole rows removed"]
+    return [int(gone["QKV"]), gone["QKV"] == gone["QKV: value"], gone["FC1"] == 0]
+
+
+@cache
+def claims() -> pd.DataFrame:
+    return study.claims(found())
+
+
+STATEMENTS = [
+    chapter(
+        "With {} % of the prunable weights gone DIMAP leaves {} of {} % top-1 on DINOv2's ViT-S/14, where it costs the"
+        " lite models {} points at most.",
+        lambda: [50, top1("dimap"), top1("dense", 0.0), max(again.lost(each, "dimap", 0.5)["drop"] for each in MODELS)],
+    ),
+    chapter(
+        "LAMP is ahead of it by {} ± {} points and ERK by {} ± {}; one magnitude threshold for the whole model is"
+        " behind it by {} ± {}; uniform pruning cannot be told from it, {} ± {}.",
+        lambda: [
+            *lead("lamp"),
+            *lead("erk"),
+            *lead("global", sign=1),
+            *level(*evidence().gain(study.NAME, "dimap", "uniform", 0.5)),
+        ],
+    ),
+    chapter(
+        "Of {} comparisons with lite models at the same share {} give the same order and {} the opposite one.",
+        lambda: [compared(study.SAME_SHARE), *counted(study.SAME_SHARE, study.CARRIES, study.TURNS)],
+    ),
+    chapter(
+        "The lite model that is full agrees: where it has lost about as much, LAMP is ahead of DIMAP by {} ± {} points,"
+        " and uniform pruning cannot be told from it, {} ± {}.",
+        lambda: [
+            -micro("lamp").lite_gain,
+            micro("lamp").lite_half,
+            micro("lamp").verdict == study.CARRIES,
+            *level(micro("uniform").lite_gain, micro("uniform").lite_half),
+        ],
+    ),
+    chapter(
+        "Of {} claims of the paper on figures 2, 5 and 6, {} hold here: the kept share rises with depth, where that"
+        " of a Swin falls.",
+        lambda: [
+            len(claims()),
+            int(claims().holds.sum()),
+            with_depth()[-1],
+            claims().lite["fig5-2"].startswith("same"),
+        ],
+    ),
+    chapter(
+        "Equation 10 orders what removing a weight does with a rank correlation of {}, the bare magnitude with {}.",
+        lambda: [ranks("by_weight", "score")["all"], ranks("by_weight", "magnitude")["all"]],
+    ),
+    chapter(
+        "In the paper DIMAP is {} to {} points ahead of uniform pruning at {} %; here they cannot be told apart. Here"
+        " as there uniform pruning falls off: it costs {} points at that ratio, and on the lite models {} to {}.",
+        lambda: [
+            *paper_lead(),
+            50,
+            level(*evidence().gain(study.NAME, "dimap", "uniform", 0.5))[-1],
+            evidence().drop(study.NAME, "uniform", 0.5)[0],
+            *span([again.lost(model, "uniform", 0.5)["drop"] for model in MODELS]),
+        ],
+    ),
+    chapter("Top-1 in percent on {} test garments", count(profiles.GARMENTS)),
+    chapter("{} of one layer removed, each in turn", count(study.REMOVED)),
+    chapter("At {} of the weights, counted as in", count(study.MASKED)),
+    chapter(
+        "At {} % top-1 is {} % by LAMP, {} % by ERK, {} % by DIMAP, {} % by uniform pruning, and by one threshold for"
+        " the whole model {} %; at {} % ERK has {} % and DIMAP {} %. Random masks are at chance, {} %.",
+        lambda: [
+            50,
+            *map(top1, ("lamp", "erk", "dimap", "uniform", "global")),
+            38,
+            top1("erk", 0.38),
+            top1("dimap", 0.38),
+            top1("random"),
+            abs(top1("random") - 10) < evidence().accuracy(study.NAME, "random", 0.5)[1],
+        ],
+    ),
+    chapter(
+        "LAMP, which has DIMAP's score over the whole model, is ahead of it by {} ± {} points at {} % and by {} ± {}"
+        " at {} %.",
+        lambda: [*lead("lamp"), 50, *lead("lamp", 0.38), 38],
+    ),
+    chapter(
+        "Of the lite models' orders {} carry over at the same share and {} of {} at about the same loss; {} and {} turn"
+        " round, and {} and {} show on the pretrained model alone.",
+        lambda: [
+            *counted(study.SAME_SHARE, study.CARRIES),
+            *counted(study.SAME_LOSS, study.CARRIES),
+            compared(study.SAME_LOSS),
+            *(
+                counted(how, what)[0]
+                for what in (study.TURNS, study.HERE)
+                for how in (study.SAME_SHARE, study.SAME_LOSS)
+            ),
+        ],
+    ),
+    chapter(
+        "At {} % no method that looks at magnitudes can be told from DIMAP. At {} % one threshold for the whole model"
+        " is ahead of it by {} ± {} points, and at {} and {} % behind by {} ± {} and {} ± {}; on base, at about the"
+        " same loss as at {} %, it is ahead by {} ± {}.",
+        lambda: [
+            19,
+            *(level(*evidence().gain(study.NAME, "dimap", method, 0.19))[-1] for method in study.OTHERS),
+            28,
+            *lead("global", 0.28),
+            38,
+            50,
+            *lead("global", 0.38, sign=1),
+            *lead("global", sign=1),
+            50,
+            *base_behind(),
+        ],
+    ),
+    chapter(
+        "Figure 2's threshold takes {} to {} % of a layer's weights here; on lite base it takes {} to {} %.",
+        lambda: [*span(found()["layers"].below_pct), *span(again.below(B).share)],
+    ),
+    chapter(
+        "Kept shares rise with depth, with rank correlations of {} (QKV-M), {} (PRJ-M) and {} (MLP-M): the first block"
+        " keeps {} to {} %, the last {} to {} %.",
+        lambda: [*with_depth(), *block(1), *block(found()["layers"].block.max())],
+    ),
+    chapter("In the first block {} rows go whole, all of them values; of FC1 none does.", whole_rows),
+    chapter(
+        "Equation 10 orders single weights with {} and the magnitude with {} (exercise 2 has an interval); within QKV-M"
+        " it reads {} against {}, within PRJ-M {} against {}, within MLP-M {} against {}.",
+        lambda: [
+            ranks("by_weight", column)[group]
+            for group in ("all", "QKV-M", "PRJ-M", "MLP-M")
+            for column in ("score", "magnitude")
+        ],
+    ),
+    Statement(
+        "index",
+        "With {} % of the prunable weights gone DIMAP leaves it {} of {} % top-1, which cannot be told from what"
+        " uniform pruning leaves, and is behind LAMP by {} ± {} points.",
+        lambda: [
+            50,
+            top1("dimap"),
+            top1("dense", 0.0),
+            level(*evidence().gain(study.NAME, "dimap", "uniform", 0.5))[-1],
+            *lead("lamp"),
+        ],
+    ),
+    Statement("real", "| {} enlarged test garments, shipped |", count(profiles.GARMENTS)),
+]
