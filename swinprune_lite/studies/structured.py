@@ -1,26 +1,18 @@
 """Past the paper: cut, then repair, where whole heads and hidden units leave and the matrices get smaller."""
 
-import copy
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pandas as pd
 import torch
-from torch import nn
 
 from swinprune_lite.acceleration.structured import CRITERIA, HEADS_SHARE
-from swinprune_lite.anatomy.parts import parts
-from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import mean_accuracy, paired_difference
 from swinprune_lite.measurements.measure import COMPACT
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.repairing.apply import repair
-from swinprune_lite.repairing.refit import variance
 from swinprune_lite.studies import acceleration
 from swinprune_lite.studies.repair import CHOICE, CHOSEN_ON, IMAGES, PROFILE, REFIT, RULE, setting
-from swinprune_lite.types import InputMoments, Masks
 
 CHOSEN = f"{COMPACT}/variance/0.5"
 """The criterion and `heads_share` of the highest mean in `by_masks`."""
@@ -108,7 +100,8 @@ def by_masks(choosing: Evidence) -> pd.DataFrame:
                     top1 = choosing.measurement(held(model, f"{COMPACT}/{criterion}/{share}", **more)).top1
                     found[criterion, share, model, name] = 100 * top1.double().mean().item()
     table = pd.Series(found).rename_axis(["criterion", "heads_share", None, None]).unstack([2, 3], sort=False)
-    return table.assign(mean=table.mean(axis=1))
+    table["mean", ""] = table.mean(axis=1)
+    return table
 
 
 def by_repair(choosing: Evidence) -> pd.DataFrame:
@@ -155,12 +148,14 @@ def gains(evidence: Evidence) -> pd.DataFrame:
 
     Returns:
         By model and ratio, "mean" and "half" (of its 95 % interval) of: default (top-1 of the default's masks as cut,
-        percent); masks (the chosen masks minus the default's, both cut), repair of default and repair of chosen
-        (repaired minus cut), and lost (dense minus the chosen ones repaired), in points, weights by weights.
+        percent); and in points masks (the chosen masks minus the default's, both cut), "masks, repaired" (the same
+        repaired), "repair of default", "repair of chosen" (repaired minus cut), and lost (dense minus the chosen ones
+        repaired).
     """
     default, chosen = {"method": COMPACT}, {"method": CHOSEN}
     pairs = {
         "masks": (chosen, default),
+        "masks, repaired": (chosen | REPAIR, default | REPAIR),
         "repair of default": (default | REPAIR, default),
         "repair of chosen": (chosen | REPAIR, chosen),
         "lost": ({}, chosen | REPAIR),
@@ -190,7 +185,8 @@ def by_rule(evidence: Evidence) -> pd.DataFrame:
         evidence: of `PROFILE`.
 
     Returns:
-        By model and masks ("default" or "chosen"), "mean" and "half" of each rule: points over cut.
+        By model and masks ("default" or "chosen"), "mean" and "half" of each rule: points over cut; and "ahead", least
+        squares minus the default.
     """
     found = {}
     for model in SEEDS:
@@ -198,42 +194,6 @@ def by_rule(evidence: Evidence) -> pd.DataFrame:
             cut = {"method": method}
             for way in ({"repair": RULE}, {"repair": REFIT}, REPAIR):
                 found[model, masks, way["repair"]] = gain(evidence, model, HALF, cut | way, cut)
+            found[model, masks, "ahead"] = gain(evidence, model, HALF, cut | REPAIR, cut | {"repair": RULE})
     table = pd.DataFrame(found, ["mean", "half"]).T.rename_axis(["model", "masks", None])
     return table.stack().unstack([2, 3], sort=False)
-
-
-def errors(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> pd.DataFrame:
-    """What leaves with heads and hidden units, and what the others can say of it.
-
-    Args:
-        model: dense.
-        masks: of `structured_masks`.
-        real: moments of what each layer reads on real images.
-
-    Returns:
-        By repair, as cut, by `REFIT`, by `REPAIR` and by least squares told of the very moments, a column a kind of
-        part, "heads" or "hidden units": of the layers that read them the squared error of the output, its mean
-        included, over the output's variance; median over layers.
-    """
-    told = {
-        "cut": (lambda layer: layer.cut, None),
-        REFIT: (REFIT, None),
-        "least squares, propagated moments": (REPAIR["repair"], propagated_moments(model)),
-        "least squares, these real images": (REPAIR["repair"], real),
-    }
-    found = []
-    for name, (rule, moments) in told.items():
-        twin = copy.deepcopy(model)
-        repair(twin, masks, rule, moments, head=False)
-        for part in parts(model):
-            read = real[f"{part.reader}.weight"]
-            (before, bias), (after, moved) = (
-                [each.detach().double() for each in whole.get_submodule(part.reader).parameters()]
-                for whole in (model, twin)
-            )
-            lost = before - after
-            error = variance(lost, read.covariance).sum() + (lost @ read.mean + bias - moved).square().sum()
-            found.append((name, part.kind, float(error / variance(before, read.covariance).sum())))
-    return pd.DataFrame(found, columns=["repair", "kind", "error"]).pivot_table(
-        "error", "repair", "kind", "median", sort=False
-    )
