@@ -9,6 +9,7 @@ from statements import (
     pages,
     pretrained,
     repaired,
+    structured,
     table1,
     times,
 )
@@ -23,6 +24,7 @@ STATEMENTS: list[Statement] = [
     *pages.STATEMENTS,
     *pretrained.STATEMENTS,
     *repaired.STATEMENTS,
+    *structured.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
     *times.STATEMENTS,
 ]
