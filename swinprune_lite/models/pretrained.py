@@ -121,8 +121,8 @@ def load_pretrained(name: str) -> nn.Module:
     found, source = config(name), parse_model_name(name)[0]
     if not prunable(_on_meta(name)):
         raise ValueError(
-            f"timm knows {name}, but it has no module map: no parameter is named attn.qkv, attn.proj, mlp.fc1 or "
-            "mlp.fc2. Choose a Swin, Swin V2, ViT or DeiT, whose layers are."
+            f"timm knows {name}, but it has no module map: nothing in it is an attention or an MLP as `anatomy.units` "
+            "understands them. Choose a Swin, Swin V2, ViT, DeiT or another transformer."
         )
     path = weights_file(name)
     overlay = None if source else {"file": str(path)}

@@ -16,8 +16,9 @@ from torchvision.models import swin_transformer as torchvision_swin
 
 import swinprune_lite as sp
 from swinprune_lite.anatomy.layers import layers
-from swinprune_lite.anatomy.modules import unpruned_layers
+from swinprune_lite.anatomy.modules import blocks, unpruned_layers
 from swinprune_lite.anatomy.units import PRJ, units
+from swinprune_lite.pruning.groupings import by_block, by_stage
 
 WIDTHS, HEADS, ONE_EACH = (16, 16, 32, 32), (1, 1, 2, 2), (1, 1, 1, 1)
 VIT = {"embed_dim": 32, "depth": 2, "num_heads": 2}
@@ -119,7 +120,6 @@ def test_the_map_has_every_weight_once_and_masks_hold(name):
     empty = {module for module in groups if not groups[module]}
     assert empty == ({"QKV-M", "PRJ-M"} if name in WITHOUT_ATTENTION else set())
     assert unpruned_layers(model, sp.prunable(model)) == []
-    assert set(layers(model).stage) <= set(range(1, 6))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if name in WITHOUT_ATTENTION else "error")
         masks = sp.make_masks(model, 0.5)
@@ -129,6 +129,32 @@ def test_the_map_has_every_weight_once_and_masks_hold(name):
     sp.apply_masks(model, masks)
     assert all(not model.get_parameter(each)[~mask].any() for each, mask in masks.items())
     assert (outputs(model, name) - outputs(whole(name), name)).abs().max() > 1e-6
+
+
+STAGES = {
+    "swin_tiny_patch4_window7_224": [1, 2, 3, 4],
+    "vit_tiny_patch16_224": [1, 1],
+    "twins_svt_small": [1, 1, 2, 2, 3, 3, 4, 4],
+    "coat_tiny": [1, 2, 3, 4, 5],  # the last is the parallel block
+    "coatnet_nano_rw_224": [3, 4],  # the first two are convolutions
+    "maxvit_rmlp_pico_rw_256": [1, 2, 3, 4],
+    "hiera_tiny_224": [1, 2, 3, 4],  # in one list, told by their width
+    "nest": [1, 2, 3],
+    "tiny_vit_5m_224": [2, 3, 4],
+    "levit_128s": [1, 2, 2, 3, 3],  # an attention leads from each to the next
+    "xcit_nano_12_p16_224": [1, 2],  # the last is the class token's
+    "torchvision's Swin": [1, 2, 3, 4],
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_are_found_whatever_they_are_called(name):
+    model = whole(name)
+    assert [stage for stage, _ in blocks(model).values()] == STAGES[name]
+    assert len(by_stage(model)) == len(set(STAGES[name]))
+    assert len(by_block(model)) == layers(model).block.max() == len(STAGES[name])
+    for number, (stage, place) in enumerate(blocks(model).values()):
+        assert place == STAGES[name][: number + 1].count(stage)
 
 
 @families

@@ -78,7 +78,7 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
     assert {page for page in PAGES if not said[page]} == {"rerun", "bibliography"}
-    counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration"}  # and times
+    counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
     assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
     for mark in (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES):

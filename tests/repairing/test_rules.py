@@ -136,6 +136,18 @@ def test_where_real_images_tell_nothing_else_counts():
     torch.testing.assert_close(one.covariance, damped(measured(6, 2).covariance, DAMPING))
 
 
+def test_drawn_inputs_that_do_not_vary_tell_nothing():
+    """What rounding leaves of the difference of two moments is no covariance."""
+    constant = torch.rand(6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    reads = constant.expand(7, 6) * (1 + 1e-16 * torch.arange(7)[:, None])
+    moments = InputMoments(reads.mean(0), reads.T @ reads / len(reads), len(reads))
+    assert not moments.varies
+    assert measured(6, 2).varies
+    weight, written_by = torch.randn(4, 6, dtype=torch.float64), torch.randn(6, 9, dtype=torch.float64)
+    told = layer(weight, 1, written_by=written_by, drawn=lambda: moments)
+    assert torch.equal(told.covariance, layer(weight, 1, written_by=written_by).covariance)
+
+
 def test_what_writes_a_layers_inputs():
     attention = {"qkv": nn.Linear(2, 12), "proj": nn.Linear(4, 3)}
     mlps = {"": {"fc1": nn.Linear(3, 6), "fc2": nn.Linear(6, 3)},
