@@ -25,25 +25,16 @@ from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
-from swinprune_lite.measurements.store import Store, question
+from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.numbers import TIMM_NAMES
-from swinprune_lite.studies import acceleration, criteria, finetuned, pretrained, repair, reproduction, surfaces
-from swinprune_lite.studies.profiles import PROFILES, get_profile
+from swinprune_lite.studies import reproduction
+from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.reproduction import measurements
 
 SPEED_RATIOS = (0.15, 0.35, 0.55, 0.8, 0.95)
 
 
 Job = tuple[Profile, Setting]
-
-
-def measurements() -> list[Job]:
-    """All that the shipped store holds, of the reproduction and the studies, each once; those on lite models first."""
-    lite = PROFILES["lite"]
-    found = [(lite, setting) for setting in reproduction.whole(lite)]
-    found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
-    found += repair.whole() + criteria.whole() + finetuned.whole() + surfaces.whole()
-    found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
-    return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())
 
 
 def jobs_of(profile: str) -> list[Job]:

@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from swinprune_lite.anatomy.modules import blocks, mapped, prunable
+from swinprune_lite.anatomy.parts import parts
+from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.pruning.holding import apply_masks
 from swinprune_lite.repairing.apply import repair
@@ -64,6 +66,43 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
             }
         )
     return pd.DataFrame(rows).set_index("layer")
+
+
+def whole_parts(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> pd.DataFrame:
+    """What leaves with whole heads and hidden units, and what the others can say of it.
+
+    Args:
+        model: dense.
+        masks: of `structured_masks`.
+        real: moments of what each layer reads on real images.
+
+    Returns:
+        By repair (as cut, by the refit of `apply`, by least squares under propagated moments, and under the very
+        moments), a column "heads" and one "hidden units": of the layers that read them the squared error of the output,
+        its mean included, over the output's variance; median over layers.
+    """
+    told = {
+        CUT: (lambda layer: layer.cut, None),
+        "refit": ("refit", None),
+        "least squares, propagated moments": ("least squares", propagated_moments(model)),
+        "least squares, these real images": ("least squares", real),
+    }
+    found = []
+    for name, (rule, moments) in told.items():
+        twin = copy.deepcopy(model)
+        repair(twin, masks, rule, moments, head=False)
+        for part in parts(model):
+            read = real[f"{part.reader}.weight"]
+            (before, bias), (after, moved) = (
+                [each.detach().double() for each in whole.get_submodule(part.reader).parameters()]
+                for whole in (model, twin)
+            )
+            lost = before - after
+            error = variance(lost, read.covariance).sum() + (lost @ read.mean + bias - moved).square().sum()
+            found.append((name, part.kind, float(error / variance(before, read.covariance).sum())))
+    return pd.DataFrame(found, columns=["repair", "kind", "error"]).pivot_table(
+        "error", "repair", "kind", "median", sort=False
+    )
 
 
 def stream(dense: nn.Module, others: Mapping[str, nn.Module], images: Batches) -> pd.DataFrame:

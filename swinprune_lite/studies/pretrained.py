@@ -17,11 +17,10 @@ from swinprune_lite.measurements.store import question
 from swinprune_lite.models.probe import NAME
 from swinprune_lite.paper import bound, layerwise, tables
 from swinprune_lite.paper.arithmetic import NUMBER
-from swinprune_lite.paper.numbers import paper_claims
+from swinprune_lite.paper.numbers import TABLE1_RATIOS, TABLE3_RATIOS, paper_claims
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.studies import repair
 from swinprune_lite.studies.profiles import PROFILES
-from swinprune_lite.studies.reproduction import TABLE1_RATIOS, TABLE3_RATIOS
 
 PROFILE = PROFILES["pretrained"]
 HALF = max(TABLE3_RATIOS)

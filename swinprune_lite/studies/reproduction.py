@@ -1,4 +1,4 @@
-"""The reproduction's grid: the paper's ratios and higher ones, every method, every seed."""
+"""The reproduction's grid: the paper's ratios and higher ones, every method, every seed; and all that is measured."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,11 +6,13 @@ from dataclasses import replace
 from swinprune_lite.measurements.live import drawn
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.measurements.store import question
+from swinprune_lite.paper.numbers import TABLE1_RATIOS, TABLE3_RATIOS
+from swinprune_lite.studies import acceleration, criteria, pretrained, repair, structured, surfaces
+from swinprune_lite.studies import finetuned as tuned
+from swinprune_lite.studies.profiles import PROFILES
 
 COMPARED = ("lamp", "uniform")  # fine-tuned beside DIMAP (table 4, and uniform)
-TABLE1_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table1_pruned_swin").nominal_ratio_pct if ratio}))
-TABLE3_RATIOS = tuple(sorted({ratio / 100 for ratio in paper_table("table3_uniform_vs_dimap").ratio_pct}))
 
 
 def one_shot(profile: Profile, numbers: Sequence[int]) -> list[Setting]:
@@ -83,3 +85,13 @@ def live_finetuned(profile: Profile) -> list[Setting]:
         return []
     first = replace(profile, models=profile.models[:1])
     return drawn([each for each in finetuned(first, range(profile.replicates)) if each.method == "dimap"], 1)
+
+
+def measurements() -> list[tuple[Profile, Setting]]:
+    """What the shipped store holds, of the reproduction and of all studies, each once; those on lite models first."""
+    lite = PROFILES["lite"]
+    found = [(lite, setting) for setting in whole(lite)]
+    found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
+    found += repair.whole() + criteria.whole() + tuned.whole() + structured.whole() + surfaces.whole()
+    found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
+    return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())

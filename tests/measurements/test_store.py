@@ -12,7 +12,6 @@ import pytest
 import torch
 from damage import silent
 from forked import Forked
-from reproduce import measurements
 
 from swinprune_lite.measurements import store
 from swinprune_lite.measurements.evidence import Evidence
@@ -21,9 +20,10 @@ from swinprune_lite.measurements.profile import replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store, key, question
 from swinprune_lite.models.lite import lite_card
-from swinprune_lite.studies import acceleration, repair, reproduction
+from swinprune_lite.studies import acceleration, repair, reproduction, structured
 from swinprune_lite.studies.acceleration import PROFILE
 from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.reproduction import measurements
 
 ROOT = Path(__file__).parents[2]
 LITE = get_profile("lite")
@@ -152,7 +152,11 @@ def test_a_sample_drawn_afresh_is_recomputed():
     drawn += [
         (PROFILE, setting, 500) for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 2)
     ]
-    repaired = [(run, setting) for run, setting in repair.whole() if setting.repair and setting.model != BASE]
+    repaired = [
+        (run, setting)
+        for run, setting in [*repair.whole(), *structured.whole()]
+        if setting.repair and setting.model != BASE
+    ]
     drawn += [(run, setting, 500) for run, setting in draw.sample(repaired, 4)]
     found = [(run, setting, measure(run, setting, images)) for run, setting, images in drawn]
     assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []

@@ -1,12 +1,15 @@
 """What cutting takes, seen inside of a model, against a forward pass."""
 
 import copy
+import statistics
+from functools import partial
 from itertools import islice
 
 import pytest
 import torch
 
 import swinprune_lite as sp
+from swinprune_lite.anatomy.parts import HEADS, parts
 from swinprune_lite.repairing import collapse
 
 MICRO = "swin_lite_micro"
@@ -44,3 +47,24 @@ def test_the_stream_of_a_model_is_its_own():
     assert (found.quiet.iloc[:-1] == 1).all()
     assert found.quiet.iloc[-1] != 1
     assert len(found) == 12
+
+
+def test_what_leaves_with_heads_is_what_a_forward_pass_lacks():
+    model = sp.load_lite(MICRO)
+    masks = sp.structured_masks(model, 0.5)
+    pairs = list(islice(sp.lite_data("held-out"), 1))
+    found = collapse.whole_parts(model, masks, collapse.moments_on(model, pairs))
+    assert found.loc["least squares, these real images", "heads"] < found.loc["cut", "heads"]
+    read, errors = {}, []
+    twin = copy.deepcopy(model).double()
+    readers = [part.reader for part in parts(model) if part.kind == HEADS]
+    for name in readers:
+        keep = partial(lambda name, layer, given: read.update({name: given[0].flatten(0, -2)}), name)
+        twin.get_submodule(name).register_forward_pre_hook(keep)
+    with torch.no_grad():
+        twin(pairs[0][0].double())
+        for name in readers:
+            weight = model.get_parameter(f"{name}.weight").double()
+            gives, lost = (read[name] @ each.T for each in (weight, weight * ~masks[f"{name}.weight"]))
+            errors.append(float(lost.square().mean(0).sum() / gives.var(0, correction=0).sum()))
+    assert found.loc["cut", "heads"] == pytest.approx(statistics.median(errors))

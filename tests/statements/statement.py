@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from recompute import MODELS
 
 import swinprune_lite as sp
-from swinprune_lite.studies.reproduction import TABLE1_RATIOS
+from swinprune_lite.paper.numbers import TABLE1_RATIOS
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from recompute import HIGH, MODELS, STEPS, B, S, T, span
 
 from statements.statement import RATIOS, about
 from swinprune_lite.paper import counts
-from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.paper.numbers import TABLE1_RATIOS, paper_table
 from swinprune_lite.studies import profiles
-from swinprune_lite.studies.reproduction import TABLE1_RATIOS
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
 TABLE1 = "table1_pruned_swin"

@@ -8,8 +8,8 @@ from swinprune_lite.acceleration.structured import HEADS_SHARE
 from swinprune_lite.clock import runtimes
 from swinprune_lite.data.pairs import lite_data
 from swinprune_lite.paper import counts
+from swinprune_lite.paper.numbers import TABLE1_RATIOS
 from swinprune_lite.studies import acceleration as accuracy
-from swinprune_lite.studies.reproduction import TABLE1_RATIOS
 
 BEYOND = "beyond_acceleration"
 

@@ -3,11 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from reproduce import measurements
 
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store
-from swinprune_lite.studies import repair
+from swinprune_lite.studies import repair, reproduction
 
 MICRO = "swin_lite_micro"
 
@@ -50,6 +49,6 @@ def test_tables_are_means_over_the_stored_verdicts(evidence):
 
 
 def test_every_measurement_is_asked_for_once():
-    found = measurements()
+    found = reproduction.measurements()
     assert len(set(found)) == len(found)
     assert {run.name for run, _ in found} == {"lite", "pretrained"}
