@@ -41,7 +41,7 @@ def curves() -> pd.DataFrame:
 
 @cache
 def by_size() -> pd.DataFrame:
-    return study.by_size(store()).set_index(["view", "state", "size"])
+    return study.by_size(store())
 
 
 @cache
@@ -73,8 +73,7 @@ def after(labelled: int, steps: int) -> list[float]:
 
 
 def recall(view: str, state: str = "dense", low: int = 2, high: int = 6) -> float:
-    rows = by_size().loc[(view, state)]
-    return rows.recall[(rows.index >= low) & (rows.index <= high)].mean()
+    return by_size().query("view == @view and state == @state and @low <= size <= @high").recall.mean()
 
 
 def paid(work: str, ratio: float, *names: str) -> list[float]:
@@ -232,12 +231,13 @@ STATEMENTS = [
         lambda: [SPLITS["train"], *(round(100 * SHARES[kind]) for kind in KINDS)],
     ),
     shift("Defects have {} to {} pixels, and the smaller, the more often.", lambda: [SIZES[0], SIZES[-1]]),
-    shift("a test set of {} surfaces has as many of each class", lambda: [SPLITS["test"]]),
+    shift("A test set of {} surfaces has as many of each class", lambda: [SPLITS["test"]]),
     shift(
         "results are of {} sets of weights on test surfaces",
         lambda: [len(study.SEEDS)],
     ),
     shift("Adapting takes {} steps", count(study.STEPS)),
     shift("A step takes {} surfaces", count(study.BATCH)),
-    shift("surfaces have {} pixels a side", count(SIDE)),
+    shift("surfaces have {} pixels a side, so that view {} is of the finest camera", count(SIDE, VIEWS["64"].camera)),
+    shift("Ask for a model of surfaces of {} pixels a side", count(48)),
 ]
