@@ -17,6 +17,7 @@ from swinprune_lite.figures.criteria import accuracy_against_alpha, accuracy_aga
 from swinprune_lite.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
 from swinprune_lite.figures.repair import cut_and_repaired
 from swinprune_lite.figures.style import METHOD_STYLES, set_style
+from swinprune_lite.figures.surfaces import dots, gallery, recall_by_size, recovery
 from swinprune_lite.figures.theory import bound_looseness, distortions, speedups
 
 __all__ = [
@@ -31,12 +32,16 @@ __all__ = [
     "cut_and_repaired",
     "differences",
     "distortions",
+    "dots",
+    "gallery",
     "heat_map",
     "keep_ratios",
     "mac_and_time_shares",
     "masks",
     "module_map",
     "pareto_front",
+    "recall_by_size",
+    "recovery",
     "set_style",
     "shares_by_module",
     "speedup_against_theory",

@@ -89,7 +89,7 @@ def shares_by_module(weights: pd.DataFrame, macs: pd.DataFrame) -> Figure:
     """Shares of several networks' weights (left) and MACs (right) by module.
 
     Args:
-        weights: a row a network, a column a module, in percent; see `studies.architectures.shares`.
+        weights: a row a network, a column a module, in percent; see `clock.architectures.shares`.
         macs: likewise, with the products that no weight takes part in.
     """
     figure, both = plt.subplots(1, 2, figsize=(WIDTH, 0.32 * len(weights) + 1.2), sharey=True, layout="constrained")

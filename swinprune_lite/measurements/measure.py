@@ -75,9 +75,12 @@ def pruned(profile: Profile, setting: Setting) -> tuple[nn.Module, Masks | None]
         ValueError: an unknown method, budget or rule of repair, or ones that do not fit each other.
     """
     model = profile.load(setting.model, setting.training_seed)
+    if setting.masks_from:
+        _check_masks_from(setting)
     if setting.method == SPARSE_GPT:
         return model, sparse_gpt(model, setting.ratio, gathered(profile, setting, InputMoments))
-    masks = masks_of(model, setting, profile)
+    made_from = profile.load(setting.masks_from, setting.training_seed) if setting.masks_from else model
+    masks = masks_of(made_from, setting, profile)
     if masks and setting.repair:
         moments = None
         if setting.calibration and not masks_want(setting):
@@ -113,6 +116,15 @@ def pattern_of(setting: Setting) -> Callable[[nn.Module, float], Masks] | None:
         raise ValueError(
             f"After compact come a criterion and heads_share, as in 'compact/variance/0.5'; got {setting.method!r}."
         ) from None
+
+
+def _check_masks_from(setting: Setting) -> None:
+    """Raise ValueError if the method wants more than another model's weights."""
+    if setting.method in ("dense", SPARSE_GPT) or masks_want(setting):
+        raise ValueError(
+            f"Masks from the weights of {setting.masks_from} need a method that looks at weights alone; "
+            f"{setting.method!r} does not."
+        )
 
 
 def masks_want(setting: Setting) -> type[InputMoments] | type[Gradients] | None:

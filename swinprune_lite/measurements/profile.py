@@ -94,12 +94,13 @@ class Profile:
         """
         recipe = asdict(self.recipe) | {"batch_size": self.batch_size} if setting.steps else {}
         told = {name: value if isinstance(value, (int, float)) else str(value) for name, value in recipe.items()}
-        return {
-            "recipe": told,
-            "digests": self.digests(
-                setting.model, setting.training_seed, training=bool(setting.steps or setting.calibration)
-            ),
-        }
+        digests = self.digests(
+            setting.model, setting.training_seed, training=bool(setting.steps or setting.calibration)
+        )
+        if setting.masks_from:
+            other = self.digests(setting.masks_from, setting.training_seed, training=False)
+            digests |= {"weights of the masks": other["weights"]}
+        return {"recipe": told, "digests": digests}
 
     def describe(self) -> str:
         """What the numbers of this run are, and what they are not; the first line names the profile."""

@@ -25,6 +25,8 @@ class Setting:
         calibration: real images that the criterion's statistics, or else the repair's, are gathered on; 0: none.
         drawn: images that the repair draws where it has no real ones.
         propagated: whether the repair goes by `propagated_moments` where it has no real images, in place of drawn ones.
+        masks_from: another model of the profile's source, of the same layers, whose weights the masks are made from;
+            "": the model's own.
     """
 
     model: str
@@ -40,6 +42,7 @@ class Setting:
     calibration: int = 0
     drawn: int = 64
     propagated: bool = False
+    masks_from: str = ""
 
     def told(self) -> dict:
         """The attributes that differ from their default, so that a new attribute changes nothing of old settings."""

@@ -10,8 +10,8 @@ from torch import nn
 from swinprune_lite.anatomy.inputs import COMPILED, image_shape, image_type
 from swinprune_lite.anatomy.modules import Mapped, mapped, writers
 from swinprune_lite.anatomy.units import PRJ, QKV
+from swinprune_lite.calibration.drawn import dead_leaves, drawn_kinds
 from swinprune_lite.calibration.statistics import input_moments
-from swinprune_lite.data.drawn import dead_leaves, drawn_kinds
 from swinprune_lite.files import reason
 from swinprune_lite.pruning.criteria import check_statistics
 from swinprune_lite.pruning.holding import apply_masks, forget_whole_weights, remove_masks, whole_weights

@@ -7,7 +7,7 @@ A rule of repair weighs what a mask takes by the covariance of the layer's input
   the covariance U U^T. Writers of the residual stream are many and far, but a trained layer has grown where there was
   something to read: in a linear network trained by gradient descent W^T W is the writer's U U^T (layers are balanced;
   Arora et al., 2018; Du et al., 2018). So qkv and fc1 tell by their own W^T W;
-- measured on images of nothing, see `data.drawn`.
+- measured on images of nothing, see `calibration.drawn`.
 
 Each errs in its own way, so their mean counts, all scaled to a mean variance of 1: no constant is to be chosen.
 """

@@ -8,7 +8,7 @@ from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
 from swinprune_lite.paper.numbers import TABLE1_RATIOS, TABLE3_RATIOS
-from swinprune_lite.studies import acceleration, criteria, pretrained, repair, structured
+from swinprune_lite.studies import acceleration, criteria, pretrained, repair, structured, surfaces
 from swinprune_lite.studies import finetuned as tuned
 from swinprune_lite.studies.profiles import PROFILES
 
@@ -92,6 +92,6 @@ def measurements() -> list[tuple[Profile, Setting]]:
     lite = PROFILES["lite"]
     found = [(lite, setting) for setting in whole(lite)]
     found += [(acceleration.PROFILE, setting) for setting in acceleration.whole()]
-    found += repair.whole() + criteria.whole() + tuned.whole() + structured.whole()
+    found += repair.whole() + criteria.whole() + tuned.whole() + structured.whole() + surfaces.whole()
     found += [(pretrained.PROFILE, setting) for setting in [*pretrained.whole(), *repair.pretrained()]]
     return list({question(profile, setting): (profile, setting) for profile, setting in found}.values())

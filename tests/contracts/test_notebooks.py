@@ -33,7 +33,7 @@ def test_there_are_notebooks():
     expected = {f"table{number}" for number in range(1, 5)} | {f"figure{number}" for number in range(1, 7)}
     stems = {path.stem for path in NOTEBOOKS}
     assert expected | {"equations", "reproduction", "beyond"} == {stem.split("_")[0] for stem in stems}
-    assert len(stems) == 17
+    assert len(stems) == 18
 
 
 @notebooks

@@ -117,3 +117,26 @@ def test_shares_of_modules_are_bars_that_reach_the_whole():
         np.testing.assert_allclose(bars, table.to_numpy())
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "other"]
     assert figure.get_figwidth() <= 7
+
+
+def test_figures_of_surfaces_show_every_row():
+    rows = pd.DataFrame({"value": [3.0, 5.0], "half": [1.0, 2.0]}, index=["first", "second"])
+    drawn = figures.dots({"one": rows, "two": rows + 1}, "share (%)", reference=4)
+    assert [text.get_text() for text in drawn.axes[0].get_yticklabels()] == ["first", "second"]
+    assert drawn.axes[0].get_xlabel() == "share (%)"
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == ["one", "two"]
+    values = [(view, state, size, 40.0, 3.0) for view in "ab" for state in ("dense", "cut") for size in (0, 2, 30)]
+    found = pd.DataFrame(values, columns=["view", "state", "size", "recall", "half"])
+    drawn = figures.recall_by_size(found, {"a": "near", "b": "far"})
+    assert [axes.get_title() for axes in drawn.axes] == ["near", "far"]
+    assert [len(line.lines[0].get_xdata()) for line in drawn.axes[0].containers] == [
+        2,
+        2,
+    ]  # clean surfaces have no size
+    values = [(labelled, steps, 50.0, 1.0) for labelled in (60, 2400) for steps in (0, 4, 60)]
+    drawn = figures.recovery(pd.DataFrame(values, columns=["labelled", "steps", "top1", "half"]), 66.0)
+    assert [text.get_text() for text in drawn.axes[0].get_xticklabels()] == ["0", "4", "60"]
+    assert {text.get_text() for text in drawn.axes[0].legend_.texts} == {"dense", "60 labelled", "2,400 labelled"}
+    drawn = figures.gallery({"pit": [np.zeros((4, 4), np.uint8)] * 2}, ["2 pixels", "9 pixels"])
+    assert [axes.get_title() for axes in drawn.axes] == ["2 pixels", "9 pixels"]
+    assert drawn.axes[0].get_ylabel() == "pit"

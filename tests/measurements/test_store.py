@@ -90,7 +90,7 @@ def test_key_depends_on_everything():
     keys = {key(LITE, SETTING, "masks")}
     changes = [{"model": "swin_lite_base"}, {"method": "lamp"}, {"ratio": 0.51}, {"training_seed": 1}, {"seed": 1},
                {"steps": 25}, {"images": 100}, {"budget": "macs"}, {"teacher": "dense"}, {"repair": "refit"},
-               {"calibration": 8}, {"drawn": 0}, {"propagated": True}]  # fmt: skip
+               {"calibration": 8}, {"drawn": 0}, {"propagated": True}, {"masks_from": "swin_lite_tiny"}]  # fmt: skip
     keys |= {key(LITE, replace(SETTING, **change), "masks") for change in changes}
     assert {field.name for field in fields(Setting)} == {name for change in changes for name in change}
     tuned = replace(SETTING, steps=25)

@@ -9,8 +9,8 @@ import torch
 import torchvision
 
 import swinprune_lite as sp
+from swinprune_lite.calibration.drawn import drawn_kinds
 from swinprune_lite.calibration.statistics import input_moments
-from swinprune_lite.data.drawn import drawn_kinds
 from swinprune_lite.repairing.head import PULL, head_of, read_by, refitted
 
 

@@ -10,6 +10,7 @@ from statements import (
     pretrained,
     repaired,
     structured,
+    surfaces,
     table1,
     times,
 )
@@ -25,6 +26,7 @@ STATEMENTS: list[Statement] = [
     *pretrained.STATEMENTS,
     *repaired.STATEMENTS,
     *structured.STATEMENTS,
+    *surfaces.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
     *times.STATEMENTS,
 ]

@@ -9,7 +9,7 @@ import torch
 
 from statements.statement import about, count
 from swinprune_lite.anatomy.modules import mapped
-from swinprune_lite.studies.architectures import DRAWN, HIERARCHICAL, PUBLISHED
+from swinprune_lite.clock.architectures import DRAWN, HIERARCHICAL, PUBLISHED
 
 ARCHITECTURES = "beyond_architectures"
 WEIGHTS, MACS, STAGE_WEIGHTS, STAGE_MACS, KEPT = "arch-09", "arch-11", "arch-14", "arch-16", "arch-18"

@@ -7,7 +7,7 @@ from recompute import S, T, span
 
 import swinprune_lite as sp
 from statements.statement import Statement, about, count
-from swinprune_lite.data.drawn import drawn_kinds
+from swinprune_lite.calibration.drawn import drawn_kinds
 from swinprune_lite.data.pairs import lite_data
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store

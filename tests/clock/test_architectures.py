@@ -5,7 +5,7 @@ import timm
 import torch
 
 import swinprune_lite as sp
-from swinprune_lite.studies import architectures
+from swinprune_lite.clock import architectures
 
 FAMILY = "PVT v2"
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from swinprune_lite.data.drawn import LARGEST, LEAVES, SMALLEST, coloured_noise, dead_leaves, drawn_kinds, lone_disks
+from swinprune_lite.calibration.drawn import (
+    LARGEST,
+    LEAVES,
+    SMALLEST,
+    coloured_noise,
+    dead_leaves,
+    drawn_kinds,
+    lone_disks,
+)
 
 
 def test_they_are_standardised_and_depend_on_the_seed_alone():
