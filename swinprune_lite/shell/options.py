@@ -48,13 +48,9 @@ def device(text: str) -> str:
 
     if text == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = text.partition(":")
-    there = kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
-    if not there or (
-        number and not (kind == "cuda" and number.isdecimal() and int(number) < torch.cuda.device_count())
-    ):
-        found = ", ".join(["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))])
-        raise ValueError(f"There is no device {text!r} here; there is {found}.")
+    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if text not in found and (text != "cuda" or len(found) == 1):
+        raise ValueError(f"There is no device {text!r} here; there is {', '.join(found)}.")
     return text
 
 
