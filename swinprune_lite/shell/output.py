@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 from rich.console import Console
+from rich.table import Table
 from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
@@ -38,6 +39,12 @@ def change(before: float, after: float) -> str:
     return f"{before / unit:.2f} => {after / unit:.2f} {name}".rstrip() if name else f"{before:,} => {after:,}"
 
 
+def count(number: float) -> str:
+    """A count in its unit, such as "28.3 M"."""
+    unit, name = next((unit for unit in UNITS if number >= unit[0]), UNITS[-1])
+    return f"{number / unit:.3g} {name}" if name else f"{number:,}"
+
+
 class Output:
     """Where a command's words go.
 
@@ -54,7 +61,7 @@ class Output:
         """Print text or rich tables, unless quiet or in JSON."""
         if not self.json and not self.quiet:
             for part in parts:
-                self.out.print(part, soft_wrap=isinstance(part, str))
+                self.out.print(part, soft_wrap=not isinstance(part, Table))
 
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""
