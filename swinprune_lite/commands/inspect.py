@@ -66,9 +66,8 @@ def _drawn(about: Mapping, found: Mapping, layers: bool) -> "Tree":
             leaf = branch.add(f"{block['path']}: {_summed(block['layers'])}")
             for row in block["layers"] if layers else ():
                 shape = " x ".join(map(str, row["shape"]))
-                leaf.add(
-                    f"{row['name'].removeprefix(block['path'] + '.')} ({row['module']}, {row['role']}) {shape}: {_summed([row])}"
-                )
+                name = row["name"].removeprefix(f"{block['path']}.")
+                leaf.add(f"{name} ({row['module']}, {row['role']}) {shape}: {_summed([row])}")
     reasons: dict[str, list] = {}
     for row in found["rest"]:
         reasons.setdefault(row["why"], []).append(row)

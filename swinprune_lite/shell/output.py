@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 from rich.console import Console
-from rich.table import Table
 from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
+PIPED = 160  # columns of a table in a file or a pipe
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
@@ -56,12 +56,14 @@ class Output:
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json, quiet
         self.out, self.error = Console(highlight=False), Console(stderr=True, highlight=False)
+        if not self.out.is_terminal:
+            self.out = Console(highlight=False, width=PIPED)
 
     def show(self, *parts: object) -> None:
         """Print text or rich tables, unless quiet or in JSON."""
         if not self.json and not self.quiet:
             for part in parts:
-                self.out.print(part, soft_wrap=not isinstance(part, Table))
+                self.out.print(part, soft_wrap=isinstance(part, str))
 
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""
