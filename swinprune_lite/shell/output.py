@@ -55,9 +55,10 @@ class Output:
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json, quiet
-        self.out, self.error = Console(highlight=False), Console(stderr=True, highlight=False)
+        plain = {"highlight": False, "markup": False}  # a path may have brackets
+        self.out, self.error = Console(**plain), Console(stderr=True, **plain)
         if not self.out.is_terminal:
-            self.out = Console(highlight=False, width=PIPED)
+            self.out = Console(width=PIPED, **plain)
 
     def show(self, *parts: object) -> None:
         """Print text or rich tables, unless quiet or in JSON."""
@@ -68,7 +69,7 @@ class Output:
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""
         if not self.quiet:
-            self.error.print(text, style="bold yellow" if loud else None, soft_wrap=True, markup=False)
+            self.error.print(text, style="bold yellow" if loud else None, soft_wrap=True)
 
     def record(self, record: Mapping[str, object]) -> None:
         """Print the command's JSON object, where it was asked for."""
