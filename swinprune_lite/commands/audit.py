@@ -35,6 +35,8 @@ def audit(
     - `swinprune audit swin_tiny_dimap3.pth`
     - `swinprune audit swin_tiny_dimap3.pth --dense swin_tiny_patch4_window7_224.pth`
     """
+    from rich.text import Text
+
     from swinprune_lite.files import atomic, sha256
     from swinprune_lite.models import checkpoints
     from swinprune_lite.paper import audit as audits
@@ -52,12 +54,12 @@ def audit(
     digest, verdict = sha256(checkpoint), audits.verdict(layers)
     short = layers.set_index("block " + layers.block.astype(str) + " " + layers.layer)
     said.show(
-        f"{checkpoint} (SHA-256 {digest[:12]}): {name or 'none of the models of the paper'}.",
+        Text(f"{checkpoint} (SHA-256 {digest[:12]}): {name or 'none of the models of the paper'}."),
         _table("Left, beside table 1" if name else "Left", tables["table1"]),
         _table("Modules", tables["modules"]),
         _table("What a method's layers must share, and how far apart they are", tables["methods"]),
         _table("Layers", short[["weights", "zeros", "sparsity", "magnitude", "threshold"]]),
-        f"Looks like: {verdict}.\n{APPROXIMATE}",
+        Text(f"Looks like: {verdict}.\n{APPROXIMATE}"),
     )
     if dense:
         tables["against_dense"] = audits.against_dense(model, checkpoints.load(dense)[1]).to_frame()

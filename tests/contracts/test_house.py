@@ -60,7 +60,9 @@ def test_no_import_goes_up():
         f"{name} imports {other}"
         for name, path in MODULES.items()
         for other in imports(path)
-        if room[name] and room[other] not in ("", room[name]) and UPWARDS.index(room[other]) >= UPWARDS.index(room[name])
+        if room[name]
+        and room[other] not in ("", room[name])
+        and UPWARDS.index(room[other]) >= UPWARDS.index(room[name])
     ]
     assert wrong == []
     assert set(UPWARDS) == {part for part in room.values() if part}
