@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
 WIDE = 160  # columns of a tree in a file or a pipe
+EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx", "distributed": "grid", "skimage": "pretrained"}
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
@@ -27,6 +28,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     said = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS.get(str(error.name).partition(".")[0])
+        return f"{said}; pip install 'swinprune-lite[{extra}]' brings it." if extra else said
     if isinstance(error, MemoryError):
         return f"The memory of this machine does not suffice{': ' + said if said else ''}; give less at a time."
     if isinstance(error, SafetensorError):
