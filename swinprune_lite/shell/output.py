@@ -20,7 +20,8 @@ EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeE
 
 def complain(text: str) -> None:
     """One line on the error output."""
-    print(" ".join(text.split()), file=sys.stderr)
+    if text:  # that of a call without any argument is the help, which was printed
+        print(" ".join(text.split()), file=sys.stderr)
 
 
 def sentence(error: BaseException) -> str:

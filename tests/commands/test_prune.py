@@ -14,7 +14,7 @@ from PIL import Image
 import swinprune_lite as sp
 from swinprune_lite.__main__ import main
 from swinprune_lite.files import sha256
-from swinprune_lite.shell import records
+from swinprune_lite.shell import records, targets
 from swinprune_lite.shell.named import load_model
 from swinprune_lite.shell.pruned import Asked, prune
 from swinprune_lite.shell.targets import amount
@@ -88,6 +88,12 @@ def test_what_is_ignored_stays_whole(structured):
         assert torch.equal(found.model.get_parameter(name), dense.get_parameter(name))
     assert len(found.results["ignored"]) == 6
     assert found.results["achieved"]["ratio"] > 0.2
+
+
+def test_how_far_one_can_go_with_groups(monkeypatch):
+    monkeypatch.setattr(targets, "BISECTIONS", 2)
+    with pytest.raises(ValueError, match=r"9 parameters cannot be reached: .* \d+,\d+ are left; give that or more"):
+        prune(load_model(MODEL), Asked(target_params="9", structured=True))
 
 
 def test_amounts():
