@@ -12,12 +12,12 @@ from swinprune_lite.measurements.intervals import mean_accuracy, paired_differen
 from swinprune_lite.measurements.measure import WITH_HEAD
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.models.lite import SWINS
 from swinprune_lite.models.probe import NAME
 from swinprune_lite.sources.shipped_source import Shipped
 from swinprune_lite.studies.profiles import GARMENTS, PROFILES
 
-PROFILE = replace(PROFILES["lite"], models=tuple(LITE_MODELS))
+PROFILE = replace(PROFILES["lite"], models=SWINS)
 """The lite profile with the model that is full."""
 
 CHOICE = replace(PROFILE, source=Shipped("held-out"))
