@@ -23,7 +23,7 @@ from swinprune_lite.pruning.methods import combination
 from swinprune_lite.types import InputSize, Masks
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-BISECTIONS = 12  # of a share of the MACs, until the parameters are met: to a four-thousandth
+BISECTIONS = 10  # of a share of the MACs, until the parameters are met: to a thousandth
 
 
 @dataclass(frozen=True)

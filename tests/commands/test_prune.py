@@ -40,7 +40,8 @@ def _here(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("target", [{"ratio": 0.5}, {"target_macs": "60%"}, {"target_params": "110K"}])
 @pytest.mark.parametrize("structured", [False, True])
-def test_a_target_is_met_and_told(target, structured):
+def test_a_target_is_met_and_told(target, structured, monkeypatch):
+    monkeypatch.setattr(targets, "BISECTIONS", 5)
     loaded = load_model(MODEL)
     dense = sp.cost(sp.load_lite(MODEL))
     found = prune(loaded, Asked(**target, structured=structured, repair=False))
