@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from timm.models import parse_model_name
@@ -16,7 +17,8 @@ from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.files import read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
-from swinprune_lite.models.lite import LITE_MODELS, lite_card, load_lite
+from swinprune_lite.models.lite import lite_card, load_lite
+from swinprune_lite.shell.counted import Counted
 from swinprune_lite.shell.keeping import kept_pruned, widened
 from swinprune_lite.types import Masks
 
@@ -49,6 +51,11 @@ class Loaded:
     arguments: dict = field(default_factory=dict)
     pruned: dict | None = None
     masks: Masks = field(default_factory=dict)
+
+    @cached_property
+    def counted(self) -> Counted:
+        """What the model computes for one image of its size, so long as its shapes stay what they are."""
+        return Counted.of(self.model, self.image_size)
 
 
 def load_model(name: str, arch: str | None = None, image_size: tuple[int, int] | None = None) -> Loaded:

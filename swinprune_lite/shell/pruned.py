@@ -16,8 +16,9 @@ from swinprune_lite.pruning.criteria import CRITERIA
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.methods import combination
 from swinprune_lite.repairing.apply import repair
+from swinprune_lite.shell.counted import Counted
 from swinprune_lite.shell.named import Loaded
-from swinprune_lite.shell.targets import Counted, amount, groups, ignored, stages_lost, zeros
+from swinprune_lite.shell.targets import amount, groups, ignored, stages_lost, zeros
 from swinprune_lite.shell.unlabelled import unlabelled
 from swinprune_lite.types import Gradients, Masks
 
@@ -109,7 +110,7 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
         FileNotFoundError: no images where they should be.
     """
     model = loaded.model
-    counted = Counted.of(model, loaded.image_size)
+    counted = loaded.counted
     before = counted.cost({})
     whole = ignored(model, asked.ignore)
     target = {

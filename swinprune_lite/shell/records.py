@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swinprune_lite import __version__
+from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic, read_json
 from swinprune_lite.provenance import provenance
-from swinprune_lite.pruning.cost import cost
 from swinprune_lite.shell.named import Loaded
 
 VERSION = 1
@@ -18,7 +18,8 @@ KEYS = {"record": int, "command": str, "arguments": dict, "model": (dict, type(N
 
 def described(loaded: Loaded) -> dict[str, object]:
     """What a record says of a model: its name, its weights' digest, and its counts as it was loaded."""
-    counted = cost(loaded.model, loaded.masks or None, loaded.image_size)
+    zeros = {name: loaded.model.get_parameter(name).detach() != 0 for name in prunable(loaded.model)}
+    counted = loaded.counted.cost(loaded.masks or zeros)
     return {
         "name": loaded.name,
         "architecture": loaded.architecture,

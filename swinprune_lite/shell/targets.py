@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
@@ -10,49 +9,17 @@ from torch import nn
 
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.acceleration.structured import structured_masks
-from swinprune_lite.anatomy.counting import check_counted, count_products
-from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.anatomy.products import Products
-from swinprune_lite.pruning.cost import Cost
-from swinprune_lite.pruning.importance import check_stored
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import combination
+from swinprune_lite.shell.counted import Counted
 from swinprune_lite.types import InputSize, Masks
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 BISECTIONS = 10  # of a share of the MACs, until the parameters are met: to a thousandth
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What a model computes for one image, counted once for all masks.
-
-    Attributes:
-        shape: (channels, height, width) of the image.
-        params: parameters of the model.
-        products: of `count_products`.
-    """
-
-    shape: tuple[int, int, int]
-    params: int
-    products: Products
-
-    @classmethod
-    def of(cls, model: nn.Module, input_size: InputSize | None = None) -> "Counted":
-        """Of a model and an image; ValueError as `cost` raises it."""
-        check_stored(model)
-        shape = image_shape(model, input_size)
-        products = count_products(model, shape)
-        check_counted(model, products, prunable(model))
-        return cls(shape, sum(parameter.numel() for parameter in model.parameters()), products)
-
-    def cost(self, masks: Mapping[str, torch.Tensor]) -> Cost:
-        """As `pruning.cost.cost` of the model with these masks."""
-        gone = sum(mask.numel() - int(mask.sum()) for mask in masks.values())
-        return Cost(self.params, self.params - gone, self.products.macs, self.products.macs - self.products.lost(masks))
 
 
 def amount(text: str, dense: int, what: str) -> int:
@@ -100,7 +67,7 @@ def zeros(
     ratio: float | None,
     macs: int | None,
     parameters: int | None,
-    counted: "Counted",
+    counted: Counted,
     whole: Collection[str] = (),
     within: Mapping[str, torch.Tensor] | None = None,
     **how,

@@ -69,7 +69,7 @@ def layer(name: str, parameter: nn.Parameter, products) -> dict[str, object]:
     shape = tuple(parameter.shape)
     nothing = {name: torch.zeros(shape, dtype=torch.bool)}
     zero = parameter.detach().cpu() == 0
-    sparsity = zero.float().mean().item() if zero.numel() else 0.0
+    sparsity = zero.double().mean().item() if zero.numel() else 0.0
     matrix = zero.flatten(1) if zero.ndim > 1 else zero[None]
     return {
         "name": name,
