@@ -64,7 +64,7 @@ def lost(work: str) -> list[float]:
 
 def cost_of_masks(ratio: float, masks: str, steps: int = 0) -> list[float]:
     row = transfer().loc[(ratio, steps, masks)]
-    return [row.lost, row.lost_half]
+    return [row.behind, row.behind_half]
 
 
 def after(labelled: int, steps: int) -> list[float]:
