@@ -108,17 +108,13 @@ def few_gradients() -> list[float]:
 def fisher_choice() -> list:
     """By how much Fisher's chosen grouping is ahead of its second, and half the interval of that, paired by image."""
     found = choice().loc[FISHER_HELD].sort_values("mean", ascending=False)
-    (first, second), held = [grouping for _, grouping in found.index[:2]], Evidence(study.CHOICE)
-    pairs = [
-        [
-            [held.measurement(setting).top1]
-            for setting in study.choosing()
-            if (setting.model, setting.method) == (model, study.method("fisher", grouping))
-        ][0]
+    held = {(each.model, each.method): each for each in study.choosing()}
+    leads = [
+        paired_difference(
+            *([Evidence(study.CHOICE).measurement(held[model, study.method(*pair)]).top1] for pair in found.index[:2])
+        )
         for model in (MICRO, TINY)
-        for grouping in (first, second)
     ]
-    leads = [paired_difference(*pairs[:2]), paired_difference(*pairs[2:])]
     lead, half = sum(points for points, _ in leads) / 2, math.hypot(*(half for _, half in leads)) / 2
     best = [choice().loc[FISHER_HELD][model].idxmax()[1] for model in (MICRO, TINY)]
     return [lead, half, lead < half, best == ["whole_model", "by_layer"]]

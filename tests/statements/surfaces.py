@@ -220,8 +220,8 @@ STATEMENTS = [
     ),
     shift("and patches cost {} ± {} points more than it.", patches_over_camera),
     shift(
-        "On a coarser camera with wide patches (view ) clean surfaces lose {} ± {} points and defects of {} to {} pixels"
-        " {} ± {}.",
+        "On a coarser camera with wide patches (view ) clean surfaces lose {} ± {} points and defects of {} to {}"
+        " pixels {} ± {}.",
         lambda: [*lost_in("32", 0, 0), 9, 30, *lost_in("32", 9, 30)],
     ),
     shift(
