@@ -10,8 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import reason
-from swinprune_lite.training.batches import Batch, check_logits, check_range, check_weights, pairs
+from swinprune_lite.training.batches import Batch, check_logits, check_range, check_weights, pairs, run
 from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 from swinprune_lite.types import Gradients, InputMoments
 
@@ -43,7 +42,7 @@ def input_moments(
         for batch, _ in pairs(batches):
             images += len(batch)
             with watch:
-                _run(model, batch.to(device, dtype))
+                run(model, batch.to(device, dtype))
     if not images:
         raise ValueError("There are no images to gather statistics from: the batches are empty.")
     if missing := [name for name in names if name not in watch.found]:
@@ -54,17 +53,6 @@ def input_moments(
         name: InputMoments(total / count, second / count, count)
         for name, (total, second, count) in ((name, watch.found[name]) for name in names)
     }
-
-
-def _run(model: nn.Module, images: torch.Tensor) -> object:
-    """What a model gives for images, its own errors in one sentence."""
-    try:
-        return model(images)
-    except Exception as error:  # whatever a model may raise
-        raise ValueError(
-            f"{type(model).__name__} does not run on images of shape {tuple(images.shape)} ({reason(error)}); give "
-            "such as it takes."
-        ) from error
 
 
 class _Inputs(TorchFunctionMode):
@@ -148,7 +136,7 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
             weight.requires_grad_(True)
         with in_evaluation(model), plain_arithmetic():
             for image, label in islice(single, images):
-                logits = _run(model, image.to(device, dtype))
+                logits = run(model, image.to(device, dtype))
                 check_range(label, check_logits(logits, 1))
                 loss = F.cross_entropy(logits.float(), label.to(device))
                 found = torch.autograd.grad(loss, weights, allow_unused=True)
