@@ -89,6 +89,7 @@ def test_a_folder_of_one_s_own_is_read_and_others_are_refused(tmp_path):
     (tmp_path / "pit" / "2.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"2\.png is not a whole image of 8 bits a channel \(cannot identify"):
         sets.read_surfaces(tmp_path)
+    (tmp_path / "pit" / "2.png").unlink()
     for number_type, scale in ((np.uint16, 257), (np.int32, 257), (np.float32, 1 / 255)):  # Pillow clips these to 255
         deep = (drawn.pixels[0].astype(float) * scale).astype(number_type)
         Image.fromarray(deep).save(tmp_path / "pit" / "2.tiff")
