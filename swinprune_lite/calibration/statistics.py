@@ -1,6 +1,6 @@
 """Statistics of layers over a few images, gathered once: what each prunable weight reads, and its gradients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import torch
@@ -10,41 +10,48 @@ from torch.overrides import TorchFunctionMode
 
 from swinprune_lite.anatomy.inputs import image_type
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.training.batches import Batch, check_weights, pairs
+from swinprune_lite.training.batches import Batch, check_logits, check_range, check_weights, pairs, run
 from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 from swinprune_lite.types import Gradients, InputMoments
 
 
-def input_moments(model: nn.Module, batches: Iterable[Batch]) -> dict[str, InputMoments]:
+def input_moments(
+    model: nn.Module, batches: Iterable[Batch], names: Sequence[str] | None = None
+) -> dict[str, InputMoments]:
     """Moments of what each prunable layer reads, in float64, in evaluation mode; the model is left as it is.
 
     Args:
         model: a network whose prunable weights are used by `F.linear` or by convolutions of one group, as torch's own
             layers do it. A kernel's columns are those of `weight.flatten(1)`: what one output reads.
         batches: pairs of images (B, C, H, W) and classes, which are not looked at.
+        names: of the weights, as the model's parameters are named; None: all that are prunable.
 
     Returns:
         Parameter name -> `InputMoments`.
 
     Raises:
-        ValueError: no images, or a prunable weight that no linear map or convolution used.
+        ValueError: no images, images that the model does not take, or a weight that no linear map or convolution of
+            one group used.
     """
     check_weights(model)
+    names = prunable(model) if names is None else names
     device, dtype = image_type(model)
-    watch = _Inputs({id(model.get_parameter(name)): name for name in prunable(model)})
+    watch = _Inputs({id(model.get_parameter(name)): name for name in names})
     images = 0
     with in_evaluation(model), plain_arithmetic(), torch.inference_mode():
         for batch, _ in pairs(batches):
             images += len(batch)
             with watch:
-                model(batch.to(device, dtype))
+                run(model, batch.to(device, dtype))
     if not images:
         raise ValueError("There are no images to gather statistics from: the batches are empty.")
-    if missing := [name for name in prunable(model) if name not in watch.found]:
-        raise ValueError(f"{missing[0]} was used by no linear map or convolution, so what it reads cannot be told.")
+    if missing := [name for name in names if name not in watch.found]:
+        raise ValueError(
+            f"{missing[0]} was used by no linear map or convolution of one group, so what it reads cannot be told."
+        )
     return {
         name: InputMoments(total / count, second / count, count)
-        for name, (total, second, count) in ((name, watch.found[name]) for name in prunable(model))
+        for name, (total, second, count) in ((name, watch.found[name]) for name in names)
     }
 
 
@@ -110,7 +117,8 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
         Parameter name -> `Gradients`.
 
     Raises:
-        ValueError: no images, or a prunable weight that the loss does not depend on.
+        ValueError: no images, images or classes that the model does not take, or a prunable weight that the loss does
+            not depend on.
     """
     check_weights(model)
     device, dtype = image_type(model)
@@ -118,7 +126,8 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
     weights = [model.get_parameter(name) for name in names]
     kept = [weight.requires_grad for weight in weights]
     sums = {
-        name: [torch.zeros(weight.shape, dtype=torch.float64) for _ in "ab"] for name, weight in zip(names, weights)
+        name: [torch.zeros(weight.shape, dtype=torch.float64, device="cpu") for _ in "ab"]
+        for name, weight in zip(names, weights)
     }
     count = 0
     single = ((image[None], label[None]) for batch in pairs(batches) for image, label in zip(*batch))
@@ -127,7 +136,9 @@ def gradients(model: nn.Module, batches: Iterable[Batch], images: int | None = N
             weight.requires_grad_(True)
         with in_evaluation(model), plain_arithmetic():
             for image, label in islice(single, images):
-                loss = F.cross_entropy(model(image.to(device, dtype)).float(), label.to(device))
+                logits = run(model, image.to(device, dtype))
+                check_range(label, check_logits(logits, 1))
+                loss = F.cross_entropy(logits.float(), label.to(device))
                 found = torch.autograd.grad(loss, weights, allow_unused=True)
                 for name, gradient in zip(names, found):
                     if gradient is None:

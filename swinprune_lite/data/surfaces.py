@@ -83,9 +83,11 @@ def seen_by(pixels: np.ndarray, camera: int, side: int) -> np.ndarray:
     Raises:
         ValueError: pixels of another shape, or sizes that do not divide one another.
     """
-    if pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
-        raise ValueError(f"Surfaces must be uint8 (images, {SIDE}, {SIDE}); got {pixels.dtype} {pixels.shape}.")
-    if not isinstance(camera, Integral) or camera < 1 or SIDE % camera:
+    array = isinstance(pixels, np.ndarray)
+    if not array or pixels.ndim != 3 or pixels.shape[1:] != (SIDE, SIDE) or pixels.dtype != np.uint8:
+        got = f"{pixels.dtype} {pixels.shape}" if array else type(pixels).__name__
+        raise ValueError(f"Surfaces must be uint8 (images, {SIDE}, {SIDE}); got {got}.")
+    if not isinstance(camera, Integral) or isinstance(camera, bool) or camera < 1 or SIDE % camera:
         raise ValueError(f"A camera's pixels a side must divide the {SIDE} of a surface; got {camera!r}.")
     if not isinstance(side, Integral) or side < camera or side % camera:
         raise ValueError(f"A model's pixels a side must be a multiple of the camera's, {camera}; got {side!r}.")

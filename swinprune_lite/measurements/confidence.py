@@ -1,14 +1,17 @@
 """How sure a classifier is of what it says, and how far that is from how often it is right."""
 
+from numbers import Integral
+
 import torch
 from torch import nn
 
 from swinprune_lite.anatomy.inputs import image_type
-from swinprune_lite.training.batches import pairs
+from swinprune_lite.training.batches import check_logits, check_range, pairs, run
 from swinprune_lite.training.surroundings import in_evaluation, plain_arithmetic
 from swinprune_lite.types import Batches
 
 BINS = 15
+SLACK = 1e-2  # of the sum of an image's probabilities, which may be of half precision
 
 
 def probabilities(model: nn.Module, batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,13 +25,20 @@ def probabilities(model: nn.Module, batches: Batches) -> tuple[torch.Tensor, tor
         float64 (images, classes), and the images' own classes, int64 (images,), on the CPU.
 
     Raises:
-        ValueError: no images.
+        ValueError: no images, such as the model does not take, or logits that are not (B, classes), of two classes or
+            more and the images' own among them, and finite.
     """
     device, dtype = image_type(model)
     found = []
     with in_evaluation(model), plain_arithmetic(), torch.inference_mode():
         for images, classes in pairs(batches):
-            found.append((model(images.to(device, dtype)).cpu().double().softmax(1), classes))
+            if not len(images):
+                continue
+            logits = run(model, images.to(device, dtype))
+            check_range(classes, check_logits(logits, len(images)))
+            if not torch.isfinite(logits).all():
+                raise ValueError("The model's logits are not finite; check its weights and images for NaN or infinity.")
+            found.append((logits.cpu().double().softmax(1), classes.cpu()))
     if not found:
         raise ValueError("There are no images to be sure of: the batches are empty.")
     told, classes = zip(*found)
@@ -39,7 +49,8 @@ def calibration_error(told: torch.Tensor, classes: torch.Tensor, bins: int = BIN
     """Expected calibration error (Naeini, Cooper and Hauskrecht 2015; Guo et al. 2017).
 
     Images are parted by the largest probability into bins of equal width; in each the mean of that probability is
-    compared with the share of right predictions, and the distances are averaged over the images.
+    compared with the share of right predictions, and the distances are averaged over the images. A bin holds its upper
+    end and not its lower one; of equally probable classes the first counts.
 
     Args:
         told: probabilities (images, classes).
@@ -50,14 +61,19 @@ def calibration_error(told: torch.Tensor, classes: torch.Tensor, bins: int = BIN
         A share in [0, 1].
 
     Raises:
-        ValueError: no images, another number of classes than of images, or fewer than one bin.
+        ValueError: no images, another number of classes than of images, fewer than one bin, or what are no
+            probabilities.
     """
-    if not len(told) or len(told) != len(classes) or bins < 1:
+    whole = isinstance(bins, Integral) and not isinstance(bins, bool) and bins >= 1
+    if not told.numel() or told.ndim != 2 or classes.shape != told.shape[:1] or not whole:
         raise ValueError(
-            f"Give one class for each image, one image and one bin or more; got {len(told)} images, {len(classes)} "
-            f"classes and {bins} bins."
+            f"Give one class for each image, one image and one bin or more; got "
+            f"probabilities {tuple(told.shape)}, classes {tuple(classes.shape)} and {bins!r} bins."
         )
-    sure, best = told.double().max(1)
+    told = told.double()
+    if not (told >= 0).all() or not ((told.sum(1) - 1).abs() < SLACK).all():
+        raise ValueError("Each image's probabilities must be 0 or more and have the sum 1; give a softmax's.")
+    sure, best = told.max(1)
     right = (best == classes).double()
-    where = (sure * bins).ceil().long().clamp(1, bins) - 1
+    where = torch.bucketize(sure, torch.arange(1, bins, dtype=torch.float64, device=sure.device) / bins)
     return sum(float((sure - right)[where == each].sum().abs()) for each in where.unique()) / len(told)

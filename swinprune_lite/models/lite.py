@@ -8,6 +8,7 @@ safetensors) has a JSON card beside it with its recipe, versions, accuracies and
 
 import os
 import re
+from numbers import Integral
 
 import torch
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
@@ -78,6 +79,12 @@ def lite_seeds(name: str) -> list[int]:
     return sorted(int(one[1]) for one in found if one)
 
 
+def check_seed(name: str, seed: int, seeds: list[int]) -> None:
+    """Raise ValueError unless a checkpoint of `name` ships with this seed, one of `seeds`."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed not in seeds:
+        raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
+
+
 def lite_card(name: str, seed: int = 0) -> dict:
     """The checkpoint's card: data digest, recipe, seed, epochs, versions, device, accuracies, SHA-256.
 
@@ -86,8 +93,7 @@ def lite_card(name: str, seed: int = 0) -> dict:
     """
     if name not in LITE_MODELS:
         raise ValueError(f"Unknown lite model {name!r}; choose one of {', '.join(LITE_MODELS)}.")
-    if seed not in (seeds := lite_seeds(name)):
-        raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
+    check_seed(name, seed, lite_seeds(name))
     path = SHIPPED / f"{name}_seed{seed}.json"
     card = read_json(path, RESTORE)
     said = card if isinstance(card, dict) else {}

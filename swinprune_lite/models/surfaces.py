@@ -14,7 +14,7 @@ from torch import nn
 
 from swinprune_lite.data.surfaces import KINDS
 from swinprune_lite.files import RESTORE, SHIPPED, check_digest, check_finite, read_json, read_safetensors, reason
-from swinprune_lite.models.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
+from swinprune_lite.models.lite import LITE_MODELS, check_seed, lite_card, lite_seeds, load_lite
 
 ORIGIN = "swin_lite_micro"
 PATCH, WINDOW = 4, 4
@@ -126,8 +126,7 @@ def surface_card(name: str, seed: int = 0) -> dict:
     Raises:
         ValueError: an unknown model, no weights of this seed, or a damaged card.
     """
-    if seed not in (seeds := surface_seeds(name)):
-        raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
+    check_seed(name, seed, surface_seeds(name))
     if name.startswith(UNADAPTED):
         return lite_card(ORIGIN, seed)
     path = SHIPPED / f"{name}_seed{seed}.json"

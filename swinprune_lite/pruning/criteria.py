@@ -91,6 +91,9 @@ def check_statistics(
             )
         if not all(torch.isfinite(tensor).all() for tensor in tensors):
             raise ValueError(f"The {words} of {name} hold NaN or infinity; gather them on images that are finite.")
+        squares = tensors[1].diagonal() if wanted is InputMoments else tensors[1]
+        if (squares < 0).any():
+            raise ValueError(f"The {words} of {name} hold a negative mean of squares; gather them on this model.")
 
 
 def _check_names(weights: Mapping[str, torch.Tensor], given: Mapping[str, Statistic]) -> None:

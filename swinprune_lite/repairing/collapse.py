@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from swinprune_lite.anatomy.modules import blocks, mapped, prunable
+from swinprune_lite.anatomy.modules import blocks, mapped
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.calibration.statistics import input_moments
@@ -37,7 +37,8 @@ def layers(model: nn.Module, masks: Masks, real: Mapping[str, InputMoments]) -> 
         of their norm); and by `CUT` and each of `TOLD_BY` the squared error of the output over its variance.
     """
     seen: dict[str, Layer] = {}
-    twin, names, places = copy.deepcopy(model), iter(prunable(model)), mapped(model)
+    twin, places = copy.deepcopy(model), mapped(model)
+    names = (name for name, mask in masks.items() if not mask.all())  # a whole layer is none of the rule's
     repair(twin, masks, lambda layer: seen.setdefault(next(names), layer).weight)
     rows = []
     for name, layer in seen.items():

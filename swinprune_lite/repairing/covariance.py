@@ -62,5 +62,5 @@ def mean_of(covariances: list[torch.Tensor]) -> torch.Tensor:
         float64 (columns, columns), positive definite.
     """
     scaled = [each / each.diagonal().mean() for each in covariances if each.diagonal().mean() > 0]
-    white = torch.eye(len(covariances[0]), dtype=covariances[0].dtype)
+    white = torch.eye(len(covariances[0]), dtype=covariances[0].dtype, device=covariances[0].device)
     return torch.stack([*scaled, white]).mean(0)

@@ -23,7 +23,8 @@ def head_of(model: nn.Module) -> str | None:
     """
     found = model.get_classifier() if hasattr(model, "get_classifier") else None
     found = found or next((getattr(model, name) for name in ("head", "fc", "classifier") if hasattr(model, name)), None)
-    return next((path for path, each in model.named_modules() if each is found and isinstance(each, nn.Linear)), None)
+    plain = isinstance(found, nn.Linear) and found._parameters.get("weight") is not None  # not computed from others
+    return next((path for path, each in model.named_modules() if each is found and plain), None)
 
 
 @torch.no_grad()
@@ -36,7 +37,7 @@ def read_by(model: nn.Module, path: str, batches: Iterable[torch.Tensor]) -> tor
         batches: images, float64 (B, C, H, W).
     """
     layer = model.get_submodule(path)
-    found = [torch.empty(0, layer.in_features, dtype=torch.float64)]
+    found = [torch.empty(0, layer.in_features, dtype=torch.float64, device="cpu")]
     hook = layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0].flatten(0, -2).cpu()))
     try:
         with in_evaluation(model), plain_arithmetic():
@@ -74,6 +75,6 @@ def refitted(
     centre = g.mean(0)
     read = g - centre
     gram = read.T @ read
-    ridge = PULL * (float(gram.diagonal().mean()) or 1.0) * torch.eye(len(gram), dtype=gram.dtype)
+    ridge = PULL * (float(gram.diagonal().mean()) or 1.0) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     change = weight @ torch.linalg.solve(gram + ridge, read.T @ (f - f.mean(0) - read)).T
     return weight + change, bias + shift - change @ centre

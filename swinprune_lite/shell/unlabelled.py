@@ -8,7 +8,7 @@ from timm.data import resolve_model_data_config
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from swinprune_lite.anatomy.inputs import image_shape
-from swinprune_lite.data.folders import Transform, load_rgb, require_counts
+from swinprune_lite.data.folders import Transform, load_image, require_counts
 from swinprune_lite.data.listing import images_below
 from swinprune_lite.data.pairs import MEAN, STD
 from swinprune_lite.models.lite import LITE_MODELS
@@ -47,7 +47,7 @@ def unlabelled(loaded: Loaded, folder: str | Path, images: int, seed: int = 0) -
     resizing = transform.resizing()
     for name in chosen:
         digest.update(name.encode(errors="surrogateescape") + (folder / name).read_bytes())
-        each = torch.as_tensor(resizing(load_rgb(str(folder / name))))
+        each = torch.as_tensor(resizing(load_image(str(folder / name))))
         pixels.append(rgb_to_grayscale(each) if transform.input_size[0] == 1 else each)
     batches = [transform.normalise(torch.stack(pixels[at : at + BATCH])) for at in range(0, images, BATCH)]
     return [(batch, torch.zeros(len(batch), dtype=torch.int64)) for batch in batches], digest.hexdigest()

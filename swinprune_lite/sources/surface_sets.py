@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 
+from swinprune_lite.data.folders import load_image, require_counts
 from swinprune_lite.data.listing import list_folder
 from swinprune_lite.data.surfaces import KINDS, ON, SIDE, TEXTURES, Drawn, draw_surface, seen_by
 from swinprune_lite.files import RESTORE, SHIPPED, read_json
@@ -88,7 +88,7 @@ def plan(split: str) -> Iterator[Surface]:
         yield Surface(first + number, textures[drawn.below(len(textures))], kind, 0 if kind == "clean" else size)
 
 
-def draw_set(surfaces: Sequence[Surface]) -> SurfaceSet:
+def draw_set(surfaces: Iterable[Surface]) -> SurfaceSet:
     """Surfaces drawn now.
 
     Args:
@@ -97,6 +97,7 @@ def draw_set(surfaces: Sequence[Surface]) -> SurfaceSet:
     Raises:
         ValueError: none, or one that cannot be drawn.
     """
+    surfaces = list(surfaces)
     if not surfaces:
         raise ValueError("There is nothing to draw; give one surface or more.")
     pixels = np.stack([draw_surface(*each) for each in surfaces])
@@ -148,7 +149,8 @@ def read_surfaces(folder: str | Path) -> SurfaceSet:
 
     Raises:
         FileNotFoundError: no such folder.
-        ValueError: other classes, no images, one that cannot be read, or one of another size.
+        ValueError: other classes, no images, one that cannot be read or has more than 8 bits a channel, or one of
+            another size.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -160,11 +162,7 @@ def read_surfaces(folder: str | Path) -> SurfaceSet:
     pixels, classes = [], []
     for name, images in listed.items():
         for path in (folder / name / image for image in images):
-            try:
-                with Image.open(path) as image:
-                    grey = np.asarray(image.convert("L"))
-            except (UnidentifiedImageError, OSError, ValueError) as error:
-                raise ValueError(f"{path} is no image that can be read; replace or remove it.") from error
+            grey = np.asarray(load_image(str(path)).convert("L"))
             if grey.shape != (SIDE, SIDE):
                 raise ValueError(
                     f"{path} has {grey.shape[1]} × {grey.shape[0]} pixels, and surfaces have {SIDE} × {SIDE}; resize "
@@ -220,6 +218,10 @@ def surface_batches(surfaces: SurfaceSet, view: View, batch_size: int = 120) -> 
         surfaces: of record, drawn or read.
         view: camera and model's input.
         batch_size: surfaces a batch.
+
+    Raises:
+        ValueError: a batch size below 1, or a view whose sizes do not divide one another.
     """
+    require_counts(batch_size=batch_size)
     seen = seen_by(surfaces.pixels, view.camera, view.side)
     return SurfaceBatches(torch.from_numpy(seen), torch.from_numpy(surfaces.classes), batch_size)

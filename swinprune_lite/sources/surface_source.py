@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from numbers import Integral
 from typing import ClassVar
 
 import torch
 from torch import nn
 
+from swinprune_lite.data.folders import require_counts
 from swinprune_lite.data.surfaces import KINDS
 from swinprune_lite.models.surfaces import View, load_surface_model, surface_card, surface_seeds, view_of
 from swinprune_lite.sources.surface_sets import (
@@ -60,6 +62,7 @@ class Surfaces:
 
     def training_batches(self, models: Sequence[str], batch_size: int, seed: int, steps: int | None) -> Iterable:
         """So many batches, the classes as often as one another; None: as many as hold each surface once."""
+        require_counts(steps=steps)
         data = surface_batches(self._training(), self._view(models), batch_size)
         return _Balanced(data, seed, len(data) if steps is None else steps)
 
@@ -100,7 +103,8 @@ def _seen(split: str, view: View) -> SurfaceBatches:
 
 
 def _check_images(images: int, most: int) -> None:
-    if not 0 < images <= most:
+    whole = isinstance(images, Integral) and not isinstance(images, bool)
+    if not whole or not 0 < images <= most:
         raise ValueError(f"Give a number of surfaces from 1 to {most}; got {images!r}.")
 
 

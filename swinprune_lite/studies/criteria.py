@@ -159,16 +159,15 @@ WAY = ["criterion", "where", "repaired", "images"]
 
 
 def ways(model: str = FULL) -> dict[tuple, dict]:
-    """What is shown of a model at `RATIO`, and what `repair.setting` takes of it.
+    """What is shown of a model at `RATIO`, and what `repair.setting` takes of it; all that is only cut comes first.
 
     Returns:
         By criterion, where (what real images go into: "choice", "repair" or, with 0 images, ""), repaired and images.
     """
     counts = CALIBRATION if model == FULL else (USUAL,)
-    found = {
-        (name, "", repaired, 0): asked(name, repaired=repaired) for repaired in (False, True) for name in DATA_FREE
-    }
+    found = {}
     for repaired, names in ((False, WITH_DATA), (True, REPAIRED)):
+        found |= {(name, "", repaired, 0): asked(name, repaired=repaired) for name in DATA_FREE}
         found |= {
             (name, "choice", repaired, images): asked(name, images=images, repaired=repaired)
             for name in names
@@ -238,8 +237,8 @@ def comparisons() -> dict[str, tuple[dict, dict]]:
     return {
         "activations in the choice, cut": (chosen, plain),
         "activations in the choice, repaired": (asked("activation_energy", repaired=True), repaired),
-        "gradients in the choice, cut": (asked("fisher"), plain),
-        "gradients in the choice, repaired": (asked("fisher", repaired=True), repaired),
+        "gradients (fisher) in the choice, cut": (asked("fisher"), plain),
+        "gradients (fisher) in the choice, repaired": (asked("fisher", repaired=True), repaired),
         "real images in the repair": (in_repair(USUAL), repaired),
         "the repair, without data": (repaired, plain),
         "the repair, without data, against activations in the choice, cut": (repaired, chosen),

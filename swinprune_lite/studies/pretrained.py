@@ -215,8 +215,8 @@ def claims(found: Mapping[str, object]) -> pd.DataFrame:
 
     Returns:
         By the ledger's identifier: claim (the paper's words), lite (the ledger's verdict on lite models), found (what
-        was seen, in words), holds (whether the claim's direction does). Queries and keys are denser where they are so
-        by more than half a rough 95 % interval, as in the ledger.
+        was seen, in words), "held if" (the claim's direction, as the ledger asks for it) and holds (whether it does).
+        Queries and keys are denser where they are so by more than half a rough 95 % interval, as in the ledger.
     """
     layers, masks, kept_pct = found["layers"], found["masks"], found["layers"].kept_pct
     lowest = found["lowest"].score
@@ -235,21 +235,31 @@ def claims(found: Mapping[str, object]) -> pd.DataFrame:
     seen = {
         "fig2-1": (
             f"where {BELOW:.0%} of QKV and PRJ go, {mlps.min():.0f} to {mlps.max():.0f} % of FC1 and FC2 go",
+            "more of FC1 and FC2 goes, in their mean",
             mlps.mean() > 100 * BELOW,
         ),
-        "fig5-1": (", ".join(f"{score:.1e}" for score in lowest), [*lowest.rank()] == [*pd.Series(printed).rank()]),
+        "fig5-1": (
+            ", ".join(f"{score:.1e}" for score in lowest),
+            "the order is the same",
+            [*lowest.rank()] == [*pd.Series(printed).rank()],
+        ),
         "fig5-2": (
             "rank correlation with depth " + ", ".join(f"{module} {value:.2f}" for module, value in ranks.items()),
+            "all are below 0",
             max(ranks.values()) < 0,
         ),
-        "fig5-3": (f"{attention:.1f} % against {rest:.1f} %", attention > rest),
-        "fig5-4": (f"{kept_pct[4]:.1f} % against {kept_pct[8]:.1f} %", kept_pct[4] < kept_pct[8]),
-        "fig6-1": (f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept", min(query, key) - value > half),
-        "fig6-2": (f"{gone} rows of FC1 removed whole", gone > 0),
+        "fig5-3": (f"{attention:.1f} % against {rest:.1f} %", "the first mean is higher", attention > rest),
+        "fig5-4": (f"{kept_pct[4]:.1f} % against {kept_pct[8]:.1f} %", "the first is lower", kept_pct[4] < kept_pct[8]),
+        "fig6-1": (
+            f"query {query:.1f} %, key {key:.1f} %, value {value:.1f} % kept",
+            f"both are denser by more than {half:.1f} points",
+            min(query, key) - value > half,
+        ),
+        "fig6-2": (f"{gone} rows of FC1 removed whole", "there is one", gone > 0),
     }
     ledger = pd.read_csv(RESULTS / "ledger.csv", keep_default_na=False).set_index("id").verdict
     rows = {name: (said[name], ledger[name].partition(":")[0], *each) for name, each in seen.items()}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["claim", "lite", "found", "holds"])
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["claim", "lite", "found", "held if", "holds"])
 
 
 def layers_kept() -> dict[str, object]:

@@ -153,7 +153,7 @@ def transfer(store: Store) -> pd.DataFrame:
     """Masks that were made from other weights, on the adapted model.
 
     Returns:
-        A row a ratio, number of steps and `masks_made`: top1, half, and lost, lost_half against its own masks.
+        A row a ratio, number of steps and `masks_made`: top1, half, and behind, behind_half (points below its own).
     """
     run, rows = profile(), []
     for ratio, steps in ((LOW, 0), (RATIO, 0), (RATIO, LIGHT)):
@@ -165,7 +165,7 @@ def transfer(store: Store) -> pd.DataFrame:
         rows += [
             (ratio, steps, name, *mean_accuracy(each), *paired_difference(own, each)) for name, each in found.items()
         ]
-    return pd.DataFrame(rows, columns=["ratio", "steps", "masks", *COLUMNS])
+    return pd.DataFrame(rows, columns=["ratio", "steps", "masks", *COLUMNS[:2], "behind", "behind_half"])
 
 
 def curves(store: Store) -> pd.DataFrame:

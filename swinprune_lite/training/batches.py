@@ -6,7 +6,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from swinprune_lite.files import reason
 from swinprune_lite.pruning.importance import check_loaded
+from swinprune_lite.training.memory import is_out_of_memory
 from swinprune_lite.training.surroundings import in_evaluation
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -125,6 +127,23 @@ def check_range(targets: torch.Tensor, count: int) -> None:
             f"Class {int(wrong[0])} is none of the model's: it gives {count} logits, for classes 0 to {count - 1}. "
             "Number the classes as the model does, or take a model that has them all."
         )
+
+
+def run(model: nn.Module, images: torch.Tensor) -> object:
+    """What a model gives for images, in its own type and on its own device.
+
+    Raises:
+        ValueError: it does not take them; what it said is in the sentence.
+    """
+    try:
+        return model(images)
+    except Exception as error:  # whatever a model may raise
+        if is_out_of_memory(error):
+            raise
+        raise ValueError(
+            f"{type(model).__name__} does not run on images of shape {tuple(images.shape)} ({reason(error)}); give "
+            "such as it takes."
+        ) from error
 
 
 def outputs(model: nn.Module, batch: Batch) -> int:

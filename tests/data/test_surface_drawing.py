@@ -57,6 +57,10 @@ def test_cameras_average_and_models_repeat():
             seen_by(pixels, camera, side)
     with pytest.raises(ValueError, match=r"Surfaces must be uint8 \(images, 64, 64\); got float64"):
         seen_by(pixels / 255, 64, 64)
+    with pytest.raises(ValueError, match=r"Surfaces must be uint8 .*; got list"):
+        seen_by(pixels.tolist(), 64, 64)
+    with pytest.raises(ValueError, match="must divide the 64 of a surface; got True"):
+        seen_by(pixels, True, 64)
 
 
 def test_directions_prefer_none_and_numbers_are_pcg64s_raw_ones():

@@ -17,9 +17,12 @@ LAYER = "layers.2.blocks.1.attn.proj"
 
 
 def test_what_a_layer_gives_is_what_a_forward_pass_gives():
-    model = sp.load_lite(MICRO)
+    model = sp.load_lite(MICRO).double()  # whose numbers a layer could share
     masks, pairs = sp.make_masks(model, 0.8), list(islice(sp.lite_data("held-out"), 1))
-    found = collapse.layers(model, masks, collapse.moments_on(model, pairs)).loc[LAYER]
+    masks["layers.0.blocks.0.mlp.fc1.weight"][:] = True
+    found = collapse.layers(model, dict(reversed(masks.items())), collapse.moments_on(model, pairs))
+    assert list(found.index) == [name.removesuffix(".weight") for name in reversed(masks) if not masks[name].all()]
+    found = found.loc[LAYER]
     read = []
     twin = copy.deepcopy(model).double()
     twin.get_submodule(LAYER).register_forward_pre_hook(lambda layer, given: read.append(given[0].flatten(0, -2)))

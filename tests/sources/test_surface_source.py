@@ -51,6 +51,8 @@ def test_a_size_outside_the_shipped_range_is_drawn_and_evaluated():
         sets.draw_set([sets.Surface(0, "cast grain", "pit", 63)])
     with pytest.raises(ValueError, match="There is nothing to draw"):
         sets.draw_set([])
+    one_by_one = sets.draw_set(sets.Surface(seed, "cast grain", "pit", 45.5) for seed in range(4))
+    assert one_by_one.digest == drawn.digest
     with pytest.raises(ValueError, match="Unknown split 'smoke'"):
         next(sets.plan("smoke"))
 
@@ -85,8 +87,15 @@ def test_a_folder_of_one_s_own_is_read_and_others_are_refused(tmp_path):
     assert read.sizes[0] == 0
     assert math.isnan(read.sizes[1])
     (tmp_path / "pit" / "2.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"2\.png is no image that can be read; replace or remove it\.$"):
+    with pytest.raises(ValueError, match=r"2\.png is not a whole image of 8 bits a channel \(cannot identify"):
         sets.read_surfaces(tmp_path)
+    (tmp_path / "pit" / "2.png").unlink()
+    for number_type, scale in ((np.uint16, 257), (np.int32, 257), (np.float32, 1 / 255)):  # Pillow clips these to 255
+        deep = (drawn.pixels[0].astype(float) * scale).astype(number_type)
+        Image.fromarray(deep).save(tmp_path / "pit" / "2.tiff")
+        with pytest.raises(ValueError, match=r"2\.tiff is not .* 8 bits a channel \(its pixels, .*, would be clipped"):
+            sets.read_surfaces(tmp_path)
+    (tmp_path / "pit" / "2.tiff").unlink()
     Image.new("RGB", (SIDE, 32)).save(tmp_path / "pit" / "2.png")
     with pytest.raises(ValueError, match="has 64 × 32 pixels, and surfaces have 64 × 64"):
         sets.read_surfaces(tmp_path)
@@ -138,3 +147,23 @@ def test_unknown_models_and_mixed_views_are_refused():
         source.load(f"{models.ADAPTED}_32", 99)
     with pytest.raises(ValueError, match="a number of surfaces from 1 to 1920; got 3000"):
         source.test_batches([f"{models.ADAPTED}_32"], 3000)
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, True, "3"])
+def test_counts_that_are_none_are_refused(number):
+    source, names = Surfaces(split="held-out"), [f"{models.ADAPTED}_32"]
+    for use in (source.test_batches, source.calibration_batches):
+        with pytest.raises(ValueError, match=rf"^Give a number of surfaces from 1 to \d+; got {number!r}\.$"):
+            use(names, number)
+    for name, asked in (("batch_size", (number, 0, 1)), ("steps", (10, 0, number))):
+        with pytest.raises(ValueError, match=rf"^{name} must be a whole number, 1 or more; got {number!r}\.$"):
+            source.training_batches(names, *asked)
+
+
+@pytest.mark.parametrize("seed", [True, 1.0, "1", 99, None])
+@pytest.mark.parametrize("name", [f"{models.ADAPTED}_32", f"{models.UNADAPTED}_32"])
+def test_a_seed_that_is_none_of_theirs_is_refused(name, seed):
+    with pytest.raises(ValueError, match=rf"^No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: "):
+        models.load_surface_model(name, seed)
+    with pytest.raises(ValueError, match=r"^No checkpoint of swin_lite_micro with seed"):
+        sp.load_lite(models.ORIGIN, seed)

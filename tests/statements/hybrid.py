@@ -1,5 +1,6 @@
 """What the chapter on the worth of data states, from the results store and from what its cells print."""
 
+import math
 from functools import cache
 
 import pandas as pd
@@ -9,6 +10,8 @@ from recompute import span
 import swinprune_lite as sp
 from statements.statement import about, count
 from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.measurements.intervals import paired_difference
+from swinprune_lite.pruning.methods import METHODS
 from swinprune_lite.studies import criteria as study
 from swinprune_lite.studies.repair import IMAGES, gain, reported
 
@@ -96,17 +99,37 @@ FISHER_HELD = [("fisher", grouping) for grouping in study.GROUPINGS]
 
 
 def few_gradients() -> list[float]:
-    """Points by which gradients of few images stay behind the worse of the criteria without data: least and most."""
-    worst = min(top(name, 0, "")[0] for name in study.DATA_FREE)
+    """Points by which gradients of few images stay behind the magnitude, the worse without data: least and most."""
+    worst = top("magnitude", 0, "")[0]
+    assert worst == min(top(name, 0, "")[0] for name in study.DATA_FREE)
     return span([worst - top(name, images)[0] for name in ("taylor", "fisher") for images in study.CALIBRATION[:2]])
 
 
 def fisher_choice() -> list:
-    """By how much Fisher's chosen grouping is ahead of its second, and the larger of their intervals."""
+    """By how much Fisher's chosen grouping is ahead of its second, and half the interval of that, paired by image."""
     found = choice().loc[FISHER_HELD].sort_values("mean", ascending=False)
-    lead, half = found["mean"].iloc[0] - found["mean"].iloc[1], found["±"].max()
+    held = {(each.model, each.method): each for each in study.choosing()}
+    leads = [
+        paired_difference(
+            *([Evidence(study.CHOICE).measurement(held[model, study.method(*pair)]).top1] for pair in found.index[:2])
+        )
+        for model in (MICRO, TINY)
+    ]
+    lead, half = sum(points for points, _ in leads) / 2, math.hypot(*(half for _, half in leads)) / 2
     best = [choice().loc[FISHER_HELD][model].idxmax()[1] for model in (MICRO, TINY)]
-    return [lead, lead < half, best == ["whole_model", "by_layer"]]
+    return [lead, half, lead < half, best == ["whole_model", "by_layer"]]
+
+
+def by_layer_held_out() -> list:
+    """Held-out top-1 of SparseGPT and of equation 10 by layer, cut: of micro, of tiny."""
+    gpt, ours = (choice().loc[(name, "by_layer")] for name in (study.SPARSE_GPT, "relative_energy"))
+    return [value for model in (MICRO, TINY) for value in (gpt[model], ours[model], gpt[model] > ours[model])]
+
+
+def change_of_layers() -> list[float]:
+    """What the cell on the bound prints: least and most change over the sum, and the largest c."""
+    low, high = (again.printed(HYBRID, "hybrid-14", row) for row in ("min", "max"))
+    return [low[1], high[1], high[0], low[1] < 1 < high[1]]
 
 
 def groupings_apart() -> list[float]:
@@ -164,9 +187,28 @@ HYBRID_STATEMENTS = [
         ],
     ),
     hybrid(
-        "Gradients from {} or {} images stay {} to {} points behind what uses none.",
+        "On micro gradients from {} or {} images stay {} to {} points behind the bare magnitude, the worse of the two"
+        " criteria without data.",
         lambda: [*study.CALIBRATION[:2], *few_gradients()],
     ),
+    hybrid(
+        "On tiny those of {} images, which is Fisher, cost {} and {} points when cut.",
+        lambda: [study.USUAL, *(-points for points in apart("gradients (fisher) in the choice, cut"))],
+    ),
+    hybrid(
+        "Equation 10 is used here over the whole model, which is LAMP and not DIMAP; SparseGPT chooses by layer",
+        lambda: [
+            study.method("relative_energy") == "lamp" == study.method("relative_energy", "whole_model"),
+            METHODS["dimap"].grouping == "by_module",
+            study.CHOSEN[study.SPARSE_GPT] == "by_layer",
+        ],
+    ),
+    hybrid(
+        "By layer, cut, on held-out pairs SparseGPT is ahead of equation 10: {} against {} % on micro, {} against {} %"
+        " on tiny.",
+        by_layer_held_out,
+    ),
+    hybrid("The change is {} to {} times the sum, and is up to {}:", change_of_layers),
     hybrid("{} real images", count(study.USUAL)),
     hybrid("{} % of the prunable weights", count(100 * study.RATIO)),
     hybrid("the first {} test images", count(IMAGES)),
@@ -181,7 +223,8 @@ HYBRID_STATEMENTS = [
     hybrid("{} things are weaker than in the paper", count(2)),
     hybrid(
         "Fisher's best grouping on the held-out pairs is the whole model on micro and the layer on tiny. The one "
-        "choice for both is ahead of the next by {} points, which is inside the interval.",
+        "choice for both is ahead of the next by {} ± {} points, paired image by image and rounded after subtracting;"
+        " the interval holds zero.",
         fisher_choice,
     ),
     hybrid(

@@ -75,7 +75,7 @@ PAGE_STATEMENTS = [
         "Of the {} undecided rows, {} are accuracies",
         lambda: [again.verdicts("not decided here"), again.undecided_accuracies()],
     ),
-    Statement(INDEX, "Ours are of {} kinds", count(3)),
+    Statement(INDEX, "Ours are of {} kinds", count(4)),
     Statement(
         INDEX,
         "{} % of the prunable weights can go at a cost of at most {} points in the mean",

@@ -91,14 +91,95 @@ def claims() -> pd.DataFrame:
     return study.claims(found())
 
 
+def no_order() -> list:
+    """Comparisons at the same share in which a lite model shows no order, and the most that DIMAP cost one there."""
+    most = max(again.lost(each, "dimap", study.HALF)["drop"] for each in MODELS)
+    return [sum(counted(study.SAME_SHARE, study.HERE, study.NEITHER)), most]
+
+
+def paired(first: str, second: str, ratio: float) -> list[float]:
+    return list(evidence().gain(study.NAME, first, second, ratio))
+
+
+def groupings_apart() -> list:
+    """Of the magnitude by model against by module at 50, 38 and 28 %, then of equation 10 at 28 %."""
+    plain = [paired("global", "module-magnitude", ratio) for ratio in (0.5, 0.38, 0.28)]
+    ours = paired("lamp", "dimap", 0.28)
+    clear = [abs(points) > half for points, half in (*plain, ours)]
+    return [*plain[0], *plain[1], 28, *plain[2], *ours, clear == [False, False, True, True]]
+
+
+def early_shares() -> list:
+    """Figure 2's threshold in the first two blocks: of FC1 and FC2, the paper's, and that of PRJ of block 1."""
+    early = found()["layers"].query("block <= 2").set_index(["layer", "block"]).below_pct
+    mlps, projection = early[["FC1", "FC2"]], early["PRJ", 1]
+    return [*span(mlps), again.theirs("fig2-1")[2], projection, projection > mlps.max(), claims().holds["fig2-1"]]
+
+
+def by_layers() -> list:
+    rows = ranks("by_layer", "bound")
+    inside = [rows[module] for module in ("QKV-M", "PRJ-M", "MLP-M")]
+    return [rows["all"], *inside, rows["all"] < min(inside), rows["all"] < ranks("by_weight", "score")["all"]]
+
+
 STATEMENTS = [
+    chapter(
+        "Little of which method is ahead of which carries over, and some of how layers differ.",
+        lambda: [
+            not counted(study.SAME_SHARE, study.CARRIES)[0],
+            counted(study.SAME_LOSS, study.CARRIES)[0] < compared(study.SAME_LOSS) / 4,
+            0 < claims().holds.sum() < len(claims()),
+        ],
+    ),
+    chapter("In the {} others the lite models show no order, having lost {} points at most by DIMAP.", no_order),
+    chapter(
+        "At the same share the lite models show no order in {} of {} comparisons, having lost {} points at most by"
+        " DIMAP.",
+        lambda: [no_order()[0], compared(study.SAME_SHARE), no_order()[1]],
+    ),
+    chapter(
+        "On micro LAMP is ahead of DIMAP, as on the real weights. That is one order of {} compared, and capacity is"
+        " one possible reason among several.",
+        lambda: [(orders().model == FULL).sum(), micro("lamp").verdict == study.CARRIES],
+    ),
+    chapter(
+        "within PRJ-M the magnitude leads, with {} to {}.",
+        lambda: [
+            *(leading := [ranks("by_weight", column)["PRJ-M"] for column in ("magnitude", "score")]),
+            leading[0] > leading[1],
+        ],
+    ),
+    chapter(
+        "Equation 8 orders what halving a layer does, over all layers, with {}.",
+        lambda: [ranks("by_layer", "bound")["all"], study.REMOVED == 0.5],
+    ),
+    chapter(
+        "Equation 8 orders the layers worse: over all it reads {}, within QKV-M {}, within PRJ-M {} and within MLP-M"
+        " {}.",
+        by_layers,
+    ),
+    chapter(
+        "Equation 10 does better here over the whole model than by module: LAMP",
+        lambda: [lead("lamp", ratio)[-1] for ratio in (0.5, 0.38)],
+    ),
+    chapter(
+        "With the bare magnitude no such difference is seen there, {} ± {} and {} ± {} points; at {} % there is one,"
+        " {} ± {} points, by equation 10 {} ± {}.",
+        groupings_apart,
+    ),
+    chapter(
+        "In the first two blocks it takes {} to {} % of FC1 and FC2, of which the paper loses up to {} %, and {} % of"
+        " PRJ of block 1, which is more than of any of these",
+        early_shares,
+    ),
     chapter(
         "With {} % of the prunable weights gone DIMAP leaves {} of {} % top-1 on DINOv2's ViT-S/14, where it costs the"
         " lite models {} points at most.",
         lambda: [50, top1("dimap"), top1("dense", 0.0), max(again.lost(each, "dimap", 0.5)["drop"] for each in MODELS)],
     ),
     chapter(
-        "LAMP is ahead of it by {} ± {} points and ERK by {} ± {}; one magnitude threshold for the whole model is"
+        "LAMP, which is equation 10 over the whole model, is ahead of it by {} ± {} points and ERK, by which the shape"
+        " of a layer sets its share, by {} ± {}; one magnitude threshold for the whole model is"
         " behind it by {} ± {}; uniform pruning cannot be told from it, {} ± {}.",
         lambda: [
             *lead("lamp"),
@@ -112,7 +193,7 @@ STATEMENTS = [
         lambda: [compared(study.SAME_SHARE), *counted(study.SAME_SHARE, study.CARRIES, study.TURNS)],
     ),
     chapter(
-        "The lite model that is full agrees: where it has lost about as much, LAMP is ahead of DIMAP by {} ± {} points,"
+        "where it has lost about as much, LAMP is ahead of DIMAP by {} ± {} points,"
         " and uniform pruning cannot be told from it, {} ± {}.",
         lambda: [
             -micro("lamp").lite_gain,
@@ -122,11 +203,13 @@ STATEMENTS = [
         ],
     ),
     chapter(
-        "Of {} claims of the paper on figures 2, 5 and 6, {} hold here: the kept share rises with depth, where that"
-        " of a Swin falls.",
+        "Of {} claims of the paper on figures 2, 5 and 6, {} hold here, that on figure 2 in direction at most. One that"
+        " fails: the kept share rises with depth, where that of a Swin falls.",
         lambda: [
             len(claims()),
             int(claims().holds.sum()),
+            early_shares()[-2],
+            not claims().holds["fig5-2"],
             with_depth()[-1],
             claims().lite["fig5-2"].startswith("same"),
         ],
@@ -220,7 +303,7 @@ STATEMENTS = [
     Statement(
         "index",
         "With {} % of the prunable weights gone DIMAP leaves it {} of {} % top-1, which cannot be told from what"
-        " uniform pruning leaves, and is behind LAMP by {} ± {} points.",
+        " uniform pruning leaves, and is behind LAMP, which is equation 10 over the whole model, by {} ± {} points.",
         lambda: [
             50,
             top1("dimap"),

@@ -7,10 +7,12 @@ from recompute import S, T, span
 
 import swinprune_lite as sp
 from statements.statement import Statement, about, count
+from swinprune_lite.acceleration.structured import HEADS_SHARE
 from swinprune_lite.calibration.drawn import drawn_kinds
 from swinprune_lite.data.pairs import lite_data
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store
+from swinprune_lite.models.lite import OTHERS, SWINS
 from swinprune_lite.repairing.apply import DRAWN
 from swinprune_lite.studies import finetuned, repair
 from swinprune_lite.studies.profiles import PROFILES
@@ -95,6 +97,13 @@ def still_lost(ratio: float) -> list:
     return [100 * ratio, *(gains().loc[(model, ratio)].lost for model in (M, T, S, B))]
 
 
+def called_full() -> list:
+    """That micro has the fewest parameters, and loses the most to the cut at 80 %, of the lite Swins."""
+    sizes = {model: sum(each.numel() for each in sp.create_lite(model).parameters()) for model in SWINS}
+    lost = {model: repair.accuracy(of("test"), model)[0] - gains().loc[(model, 0.8)].cut for model in SWINS}
+    return [80, len(SWINS), min(sizes, key=sizes.get) == M, max(lost, key=lost.get) == M]
+
+
 def leads(model: str, ratio: float, repaired: bool, other: str = "lamp") -> list:
     rows = repair.against_dimap(of("test")).query("model == @model and ratio == @ratio and method == @other").iloc[0]
     column = "repaired" if repaired else "cut"
@@ -127,6 +136,22 @@ def tuned(model: str, ratio: float, steps: int) -> list:
     """How far the repaired start is ahead after fine-tuning, and half the interval."""
     row = finetuned.table().query("model == @model and ratio == @ratio and steps == @steps").iloc[0]
     return [row.gain, row.gain_half]
+
+
+def on_test_columns() -> list:
+    test = rules().xs("test", axis=1, level=2)
+    ahead = [test.loc[repair.REFIT] - test.loc["rows"], test.loc[repair.RULE] - test.loc[repair.REFIT]]
+    return [value for each in ahead for value in span(each)]
+
+
+@cache
+def by_method():
+    return finetuned.by_method()
+
+
+def tuned_methods() -> list:
+    found = by_method()
+    return [finetuned.STEPS, (found.gain > 0).sum(), len(found), (found.gain > found.gain_half).sum()]
 
 
 def tuned_ahead() -> list:
@@ -171,6 +196,16 @@ STATEMENTS = [
     ),
     Statement("lite", "Of its weights {} sets ship", lambda: [len(sp.lite_seeds(M))]),
     Statement("lite", "keeps the {} that relate", count(3)),
+    Statement(
+        "lite", "We call micro full : it is the smallest, and at {} % DIMAP costs it the most of the {}.", called_full
+    ),
+    Statement("lite", "Beside the Swins stand {} of micro's size", count(len(OTHERS))),
+    Statement(
+        "index",
+        "bring back a part of what DIMAP loses on the lite models (at {} % micro still loses {} points, tiny {}, small"
+        " {} and base {} after the repair)",
+        lambda: still_lost(0.8),
+    ),
     better(
         "At {} % DIMAP takes micro from {} to {} % top-1 in the mean over {} sets of weights, and the repair"
         " brings it back to {} %.",
@@ -184,6 +219,57 @@ STATEMENTS = [
         "index",
         "and {} of the {} points that half of the weights are worth on a real pretrained transformer",
         lambda: [on_vit(rule=repair.RULE).gain, dense_vit() - on_vit().top1],
+    ),
+    better(
+        "There giving the rows their scale back brings {} points",
+        lambda: [on_vit(rule="rows^1.5").gain],
+    ),
+    better(
+        "In the last block the cut stream has {} of its deviation left, and the refit one {}.",
+        lambda: [again.printed(BETTER, "better-05", rule)[-1] for rule in ("cut", "refit")],
+    ),
+    better("the median over micro's layers of a kind at {} %", lambda: [80, "ratios = [0.8]" in again.code(BETTER)]),
+    better("Test columns are of the first {} reported sets of weights", count(repair.SEEDS_OF_RULES)),
+    better(
+        "On the test columns the refit stands {} to {} points above the rows' norms, and its head adds {} to {}.",
+        on_test_columns,
+    ),
+    better(
+        "At {} % uniform pruning is ahead by {} ± {} points repaired, which is no order, and there the repair makes"
+        " LAMP's lead grow from {} ± {} to {} ± {}.",
+        lambda: [
+            90,
+            *leads(M, 0.9, True, "uniform"),
+            *leads(M, 0.9, False),
+            *leads(M, 0.9, True),
+            leads(M, 0.9, True, "uniform")[0] < leads(M, 0.9, True, "uniform")[1],
+        ],
+    ),
+    better(
+        "one global threshold on magnitudes leads DIMAP at {} % by {} ± {} points as cut and by {} ± {} repaired. ERK,"
+        " which gives small layers more of the budget, leads it by {} ± {} and by {} ± {}.",
+        lambda: [
+            80,
+            *(value for other in repair.MORE_METHODS for done in (False, True) for value in leads(M, 0.8, done, other)),
+        ],
+    ),
+    better(
+        "the default's {} takes more from heads, and {} half as much",
+        lambda: [HEADS_SHARE, 0.5],
+    ),
+    better("masks of micro, fine-tuned for {} steps from both starts", count(finetuned.STEPS)),
+    better("Of tiny only {} steps were measured.", lambda: [max(c[2] for c in finetuned.CASES if c[0] == T) * 25]),
+    better(
+        "After {} steps the repaired start is ahead in {} of the {} rows, and in {} of them by more than its interval.",
+        tuned_methods,
+    ),
+    better(
+        "At {} % LAMP's repaired start leads DIMAP's by {} ± {} points after it, and at {} % by {} ± {}.",
+        lambda: [
+            value
+            for ratio in (0.9, 0.55)
+            for value in (100 * ratio, *by_method().loc[(ratio, "lamp"), ["lead", "lead_half"]])
+        ],
     ),
     better("On lite models that is worth more than {} real images and less than {}.", worth),
     better(

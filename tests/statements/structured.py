@@ -7,6 +7,7 @@ from recompute import S, T, span
 
 import swinprune_lite as sp
 from statements.repaired import B, M, better, of
+from statements.statement import Statement
 from swinprune_lite.acceleration.structured import HEADS_SHARE
 from swinprune_lite.repairing import collapse
 from swinprune_lite.studies import repair, structured
@@ -99,6 +100,16 @@ def real_images() -> list:
 
 
 STATEMENTS = [
+    Statement(
+        "README",
+        "{} takes more from heads, {} {} as much.",
+        lambda: [HEADS_SHARE, 0.5, 0.5, HEADS_SHARE > 1, structured.CHOSEN.endswith("/variance/0.5")],
+    ),
+    Statement(
+        "README",
+        "At {} of the MACs that brings micro {} ± {} points as cut and base {} ± {}.",
+        lambda: [structured.HALF, *found(M, structured.HALF, "masks"), *found(B, structured.HALF, "masks")],
+    ),
     better(
         "At {} % of the MACs the default's masks leave micro {} % top-1 in the mean over {} sets of weights, since"
         " heads lose too large a share. With and they leave {} %, and repaired by least squares {} %.",

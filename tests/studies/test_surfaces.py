@@ -83,6 +83,9 @@ def test_tables_are_counts_of_the_stored_verdicts(store):
     )
     order = study.order(store)
     assert order.top1["adapt, prune"] == pytest.approx(classes.after[list(KINDS)].mean())
+    masks = study.transfer(store).set_index(["ratio", "steps", "masks"])
+    for _, rows in masks.groupby(["ratio", "steps"]):
+        assert list(rows.behind) == pytest.approx(list(rows.top1.iloc[0] - rows.top1))
     assert order.lost["adapt, prune"] == pytest.approx(order.top1["adapt"] - order.top1["adapt, prune"])
 
 
