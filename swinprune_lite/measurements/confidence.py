@@ -58,6 +58,20 @@ def calibration_error(told: torch.Tensor, classes: torch.Tensor, bins: int = BIN
             f"classes and {bins} bins."
         )
     sure, best = told.double().max(1)
-    right = (best == classes).double()
+    return error_of_confidence(sure, best == classes, bins)
+
+
+def error_of_confidence(sure: torch.Tensor, right: torch.Tensor, bins: int = BINS) -> float:
+    """`calibration_error` of the largest probabilities alone.
+
+    Args:
+        sure: float (images,), one image or more.
+        right: bool (images,), whether that prediction is right.
+        bins: how many.
+
+    Returns:
+        A share in [0, 1].
+    """
     where = (sure * bins).ceil().long().clamp(1, bins) - 1
-    return sum(float((sure - right)[where == each].sum().abs()) for each in where.unique()) / len(told)
+    off = sure - right.double()
+    return sum(float(off[where == each].sum().abs()) for each in where.unique()) / len(sure)

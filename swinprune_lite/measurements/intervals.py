@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
 
@@ -21,6 +23,43 @@ def interval(percent: float, images: int) -> float:
         return math.nan
     share = percent / 100
     return 100 * 1.96 * math.sqrt(share * (1 - share) / images)
+
+
+def score_interval(right: int, images: int) -> tuple[float, float]:
+    """Ends, in percent, of the 95 % interval of a share of images, by Wilson (1927).
+
+    It holds for few images too, and where all are right or none, of which `interval` says 0.
+
+    Args:
+        right: images that are, at most `images`.
+        images: of which they are; 1 or more.
+
+    Raises:
+        ValueError: other numbers.
+    """
+    if not 0 <= right <= images or images < 1:
+        raise ValueError(f"Of 1 image or more, 0 to all are right; got {right!r} of {images!r}.")
+    ends = binomtest(right, images).proportion_ci(0.95, "wilson")
+    return 100 * float(ends.low), 100 * float(ends.high)
+
+
+def recalls(right: torch.Tensor, own: torch.Tensor) -> pd.DataFrame:
+    """Recall of every class: the share of its images that are right.
+
+    Args:
+        right: which images are, bool (images,).
+        own: their own classes, int64 (images,).
+
+    Returns:
+        Indexed by class, of those that have images: images, percent, low and high (of `score_interval`), and half, half
+        of the distance between these.
+    """
+    groups = pd.DataFrame({"own": own.numpy(), "right": right.numpy()}).groupby("own").right
+    found = pd.DataFrame({"images": groups.size(), "right": groups.sum()})
+    found["percent"] = 100 * found.right / found.images
+    ends = [score_interval(int(row.right), int(row.images)) for row in found.itertuples()]
+    found["low"], found["high"] = ([end[side] for end in ends] for side in (0, 1))
+    return found.assign(half=(found.high - found.low) / 2).drop(columns="right")
 
 
 def spread(values: Sequence[float]) -> float:

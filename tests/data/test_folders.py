@@ -25,7 +25,6 @@ from swinprune_lite.data.folders import (
     class_numbers,
     evaluation_images,
     open_folder,
-    require_same_classes,
 )
 from swinprune_lite.data.listing import class_images, class_names, list_folder, listing_digest
 from swinprune_lite.models.pretrained import PAPER_MODELS, config

@@ -14,7 +14,7 @@ from torch.ao.quantization import quantize_dynamic
 from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
-from swinprune_lite.training.evaluate import MARGIN, _judge, _ranks, verdicts
+from swinprune_lite.training.evaluate import MARGIN, _ranks, answers, verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 
@@ -262,7 +262,7 @@ def outcome():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(), nn.Linear(32, 6))
     data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
     losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
-    return losses, _judge(model, data)[0].tolist()
+    return losses, answers(model, data).rank.tolist()
 
 
 def set_onednn(on):
@@ -310,7 +310,7 @@ def test_what_the_process_was_set_to_has_no_part_in_a_result(name, accelerate_un
             data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
             torch.set_default_dtype(kept[0]), torch.set_default_device(kept[1])
             losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
-            found = losses, _judge(model, data)[0].tolist()
+            found = losses, answers(model, data).rank.tolist()
             assert (torch.get_default_dtype(), torch.get_default_device()) == kept
         else:
             found = outcome()
