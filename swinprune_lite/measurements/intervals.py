@@ -43,6 +43,19 @@ def score_interval(right: int, images: int) -> tuple[float, float]:
     return 100 * float(ends.low), 100 * float(ends.high)
 
 
+def accuracy(right: torch.Tensor) -> dict[str, float] | None:
+    """Share of the images that are right: "percent", its "low" and "high" end by `score_interval`, and "half" of
+    what is between them; None of no images.
+
+    Args:
+        right: which images are, bool (images,).
+    """
+    if not len(right):
+        return None
+    low, high = score_interval(int(right.sum()), len(right))
+    return {"percent": 100 * int(right.sum()) / len(right), "half": (high - low) / 2, "low": low, "high": high}
+
+
 def recalls(right: torch.Tensor, own: torch.Tensor) -> pd.DataFrame:
     """Recall of every class: the share of its images that are right.
 
@@ -54,12 +67,9 @@ def recalls(right: torch.Tensor, own: torch.Tensor) -> pd.DataFrame:
         Indexed by class, of those that have images: images, percent, low and high (of `score_interval`), and half, half
         of the distance between these.
     """
-    groups = pd.DataFrame({"own": own.numpy(), "right": right.numpy()}).groupby("own").right
-    found = pd.DataFrame({"images": groups.size(), "right": groups.sum()})
-    found["percent"] = 100 * found.right / found.images
-    ends = [score_interval(int(row.right), int(row.images)) for row in found.itertuples()]
-    found["low"], found["high"] = ([end[side] for end in ends] for side in (0, 1))
-    return found.assign(half=(found.high - found.low) / 2).drop(columns="right")
+    kinds = own.unique().tolist()
+    rows = [{"images": int((own == kind).sum())} | accuracy(right[own == kind]) for kind in kinds]
+    return pd.DataFrame(rows, index=kinds)
 
 
 def spread(values: Sequence[float]) -> float:

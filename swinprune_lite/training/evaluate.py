@@ -138,6 +138,23 @@ def answers(
     return Answers(*(torch.cat([part[place] for part in parts]) for place in range(3)), parts[0].classes)
 
 
+class Mixed(nn.Module):
+    """A model in torch's automatic mixed precision: bfloat16 on a CPU, float16 on a GPU; its logits are float32.
+
+    What `answers` judges again in float64 is judged in float64.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """images (B, C, H, W) to logits (B, classes)."""
+        with torch.autocast(images.device.type):
+            logits = self.model(images)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+
 def _share(batches: Iterable[Batch], index: int, count: int) -> Iterable[Batch]:
     """Every `count`-th batch from the one of this index on."""
     if count == 1:

@@ -217,7 +217,7 @@ class _Shares:
     teacher: nn.Module | None
 
     def of(self, batches: Iterable, epoch: int, steps: int) -> Iterator[Batch]:
-        """This process's batches of an epoch, mixed if the recipe says so, and with a teacher's answers if there is one.
+        """This process's batches of an epoch, mixed if the recipe says so, and with the answers of a teacher, if any.
 
         A DataLoader was shared out by Accelerate.
         """

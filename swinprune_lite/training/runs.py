@@ -100,7 +100,7 @@ def tune(
     seed: int = 0,
     teacher: nn.Module | None = None,
 ) -> Tuned:
-    """Fine-tune in place, see `finetune`; after every epoch evaluate, and keep the latest model, the best and the state.
+    """Fine-tune in place, see `finetune`; after every epoch evaluate, and keep the latest and best model and the state.
 
     Started again after a kill it goes on from the last whole epoch, to the same losses.
 
