@@ -10,6 +10,7 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
 
@@ -29,6 +30,12 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, SafetensorError):
         return f"A file of weights cannot be read or written: {said}."
     return said or type(error).__name__
+
+
+def change(before: float, after: float) -> str:
+    """Two counts in one unit, such as "4.49 => 2.24 G"."""
+    unit, name = next((unit for unit in UNITS if before >= unit[0]), UNITS[-1])
+    return f"{before / unit:.2f} => {after / unit:.2f} {name}".rstrip() if name else f"{before:,} => {after:,}"
 
 
 class Output:
