@@ -1,4 +1,4 @@
-"""`swinprune evaluate`: how often a model is right, class by class, and how sure it is; beside another if one is named."""
+"""`swinprune evaluate`: how often a model is right, class by class, and how sure it is; also beside another."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -40,7 +40,7 @@ def class_names(folder: Path) -> list[str]:
         return sorted(entry.name for entry in entries if _visible(entry.name) and os.path.isdir(entry.path))
 
 
-def classimages_below(folder: Path, wnids: Iterable[str]) -> dict[str, list[str]]:
+def class_images(folder: Path, wnids: Iterable[str]) -> dict[str, list[str]]:
     """Names of the images of every class.
 
     Args:

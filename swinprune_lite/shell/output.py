@@ -68,7 +68,7 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[SimpleNamespace]:
-        """A bar on the error output while work is done; `advance(1)` after each of its `total` steps.
+        """A bar on the error output while work is done; `advance(1)` after each of its `total` steps, or `reach(n)`.
 
         Args:
             what: is done, in a word or two.
@@ -81,4 +81,6 @@ class Output:
         hidden = self.quiet or not self.error.is_terminal
         with Progress(*columns, console=self.error, transient=True, disable=hidden) as bar:
             task = bar.add_task(what, total=total)
-            yield SimpleNamespace(advance=lambda steps=1: bar.advance(task, steps))
+            yield SimpleNamespace(
+                advance=lambda steps=1: bar.advance(task, steps), reach=lambda done: bar.update(task, completed=done)
+            )

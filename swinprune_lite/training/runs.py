@@ -1,6 +1,7 @@
 """A fine-tuning in a folder of its own: what is run on what, its last and its best model, and where it stands."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +19,9 @@ from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 from swinprune_lite.training.state import read_state
 
-RUN, STATE, LOSSES, EPOCHS = "run.json", "state.pt", "losses.csv", "epochs.json"
+RUN, STATE, LOSSES, EPOCHS, RECORD = "run.json", "state.pt", "losses.csv", "epochs.json", "record.json"
 LATEST, BEST = "latest.safetensors", "best.safetensors"
-WRITTEN = (RUN, STATE, LOSSES, EPOCHS, LATEST, BEST)
+WRITTEN = (RUN, STATE, LOSSES, EPOCHS, RECORD, LATEST, BEST)
 _DAMAGED = "remove it, or give another folder"
 
 
@@ -29,13 +30,16 @@ class Tuned(NamedTuple):
 
     Attributes:
         losses: of every step.
-        top1: in percent, after every epoch.
-        best: number of the epoch, from 1, whose model is kept as the best: the first of the highest top-1.
+        top1: in percent, before the first epoch and after every one.
     """
 
     losses: list[float]
     top1: list[float]
-    best: int
+
+    @property
+    def best(self) -> int:
+        """Number of the epoch, from 1, whose model is kept as the best: the first of the highest top-1."""
+        return self.top1.index(max(self.top1[1:]), 1)
 
 
 @contextmanager
@@ -111,36 +115,41 @@ def tune(
         save: writes the model as it is now; called in the main process.
     """
     steps = len(batches) // accelerator.num_processes
-    history: list[float] = []
+    history = _history(folder / EPOCHS) or [top1()]
 
     def after_epoch(losses: list[float]) -> None:
-        done = len(losses) // max(1, steps)
-        if not history:
-            history.extend(_history(folder / EPOCHS, done - 1))
-        history.append(top1())
+        done = len(losses) // steps
+        if len(history) < done:
+            raise ValueError(f"{folder / EPOCHS} lacks accuracies of earlier epochs; {_DAMAGED}.")
+        history[done:] = [top1()]  # what a killed run had found of this epoch is found again
         if accelerator.is_main_process:
-            if history[-1] > max(history[:-1], default=-1.0):
-                save(folder / BEST)
             save(folder / LATEST)
-            with atomic(folder / EPOCHS) as temporary:
-                temporary.write_text(json.dumps(history) + "\n")
+            if history[done] > max(history[1:done], default=-1.0):
+                with atomic(folder / BEST) as temporary:
+                    shutil.copyfile(folder / LATEST, temporary)
+            keep()
 
+    def keep() -> None:
+        with atomic(folder / EPOCHS) as temporary:
+            temporary.write_text(json.dumps(history) + "\n")
+
+    if accelerator.is_main_process:
+        keep()
     losses = finetune(
         model, batches, recipe, progress, accelerator, folder / STATE, seed, teacher, after_epoch
     )  # fmt: skip
-    history = history or _history(folder / EPOCHS, recipe.epochs)  # nothing was left to do
+    if len(history) <= recipe.epochs:
+        raise ValueError(f"{folder / EPOCHS} lacks accuracies of earlier epochs; {_DAMAGED}.")
     if accelerator.is_main_process:
         with atomic(folder / LOSSES) as temporary:
             pd.DataFrame({"loss": losses}).rename_axis("step").to_csv(temporary, float_format="%.10g")
     accelerator.wait_for_everyone()
-    return Tuned(losses, history, 1 + history.index(max(history)))
+    return Tuned(losses, history)
 
 
-def _history(path: Path, epochs: int) -> list[float]:
-    """Top-1 after each of so many epochs, of a run that is gone on with."""
-    if not epochs:
-        return []
-    found = read_json(path, _DAMAGED) if path.is_file() else None
-    if not isinstance(found, list) or len(found) < epochs or not all(isinstance(one, float) for one in found):
-        raise ValueError(f"{path} does not hold the accuracies of {epochs} epochs; {_DAMAGED}.")
-    return found[:epochs]
+def _history(path: Path) -> list[float]:
+    """Top-1 before and after each epoch of a run that is gone on with; [] of a new one."""
+    found = read_json(path, _DAMAGED) if path.is_file() else []
+    if not isinstance(found, list) or not all(isinstance(one, float) and 0 <= one <= 100 for one in found):
+        raise ValueError(f"{path} is damaged (it must hold an accuracy for every epoch); {_DAMAGED}.")
+    return found
