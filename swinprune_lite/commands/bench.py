@@ -1,15 +1,12 @@
 """`swinprune bench`: time, memory, size and energy of a model, in turns with another."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from swinprune_lite.shell import options
 from swinprune_lite.shell.output import Output
-
-if TYPE_CHECKING:
-    from swinprune_lite.shell.named import Loaded
 
 RUNTIMES = {"eager": "eager", "compile": "torch.compile", "onnx": "ONNX Runtime"}
 """Word on the command line -> `clock.runtimes`'s."""
@@ -41,22 +38,25 @@ def bench(
 
     A pass is one batch of noise. Shown are the median and the 95th percentile of a pass, images a second, the memory at
     its peak, the file's size, and joules an image where the machine counts them (the whole processor or GPU, whatever
-    else it does). The speed-up is the median over the turns with its quartiles, beside the theory: what the removed MACs
-    would save if each took the same time.
+    else it does). The speed-up is the median over the turns with its quartiles, beside the theory: what the removed
+    MACs would save if each took the same time.
 
     Examples:
 
     - `swinprune bench swin_lite_tiny --repeats 5 --warm-up 1`
-    - `swinprune bench small.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --batch-size 8 --runtime eager,onnx`
+    - `swinprune bench small.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --runtime eager,onnx`
     """
+    import torch
+
     from swinprune_lite.clock.benching import bench as measured
     from swinprune_lite.clock.benching import check_asked, machine
     from swinprune_lite.clock.energy import Meter
     from swinprune_lite.shell import records
-    from swinprune_lite.shell.files import claim
+    from swinprune_lite.shell.named import file_of
 
     said, where = Output(json, quiet), options.device(device)
-    file = claim(output, ".json", "bench")
+    if output:
+        records.claim(output, "bench")
     runtimes = [RUNTIMES.get(word, word) for word in words(runtime)]
     asked = [(model, arch), (against, against_arch)][: 2 if against else 1]
     loaded = [options.load(name, architecture, img_size) for name, architecture in asked]
@@ -70,16 +70,16 @@ def bench(
         found = measured(models, *limits, meter=meter, progress=lambda done, total: bar.reach(done))
     if not meter.counters:
         said.note(f"Energy was not measured: {meter.missing}.")
-    about = dict(zip(names, described))
+    about, sizes = dict(zip(names, described)), {name: file_of(each.name).stat().st_size for name, each in zip(names, loaded)}
     results = {
         "machine": machine(where.partition(":")[0]),
-        "threads": threads or _threads(),
+        "threads": threads or torch.get_num_threads(),
         "batch_size": batch_size,
         "repeats": repeats,
         "warm_up": warm_up,
         "energy": meter.missing or ", ".join(counter.name for counter in meter.counters),
         "rows": [
-            row | {"sha256": about[row["model"]]["sha256"], "file_bytes": _bytes(loaded[names.index(row["model"])])}
+            row | {"sha256": about[row["model"]]["sha256"], "file_bytes": sizes[row["model"]]}
             for row in found.rows.to_dict("records")
         ],
         "ratios": [
@@ -90,8 +90,8 @@ def bench(
         "against": about[names[1]] if against else None,
     }  # fmt: skip
     record = records.record("bench", context.params, results, described[0], where.partition(":")[0])
-    if file:
-        records.write(file, record)
+    if output:
+        records.write(output, record)
     _show(said, results)
     said.record(record)
 
@@ -99,19 +99,6 @@ def bench(
 def words(text: str) -> list[str]:
     """Words with commas between them, each once."""
     return list(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
-
-
-def _threads() -> int:
-    import torch
-
-    return torch.get_num_threads()
-
-
-def _bytes(loaded: "Loaded") -> int:
-    """Of the model's file; of one that ships or lies in the hub's cache, that file's."""
-    from swinprune_lite.shell.named import file_of
-
-    return file_of(loaded).stat().st_size
 
 
 def _show(said: Output, results: dict) -> None:
