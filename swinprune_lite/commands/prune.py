@@ -69,7 +69,7 @@ def prune(
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Layers that stay whole, such as layers.3.*; again for more."),
+        typer.Option(metavar="PATTERN", help="Layers that stay whole, such as layers.3.*; may come again."),
     ] = None,
     calibrate: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Images, without classes, that statistics are taken of.")
@@ -105,6 +105,7 @@ def prune(
     said = Output(json, quiet)
     asked = Asked(ratio, target_macs, target_params, method, criterion, grouping, budget, structured, multiple,
                   head_ratio, repair, tuple(ignore or ()), calibrate, images, seed)  # fmt: skip
+    device = options.device(device)
     loaded = options.load(model, arch, img_size, device)
     about = records.described(loaded)
     place = _place(output, model, f"{method_name(asked)}-{ratio or target_macs or target_params or 0}")
@@ -120,11 +121,8 @@ def prune(
     if dry_run:
         _tell(said, records.record("prune", context.params, found.results, about, device))
         return
-    pruned = found.results | {"of": about["name"], "dense_sha256": _dense(about)}
-    pruned = {
-        key: pruned[key] for key in ("of", "dense_sha256", "method", "structured", "repair", "asked", "calibration")
-    }
-    pruned["ratio"] = found.results["achieved"]["ratio"]
+    kept = {key: found.results[key] for key in ("method", "structured", "repair", "asked", "calibration")}
+    pruned = kept | {"ratio": found.results["achieved"]["ratio"], "of": about["name"], "dense_sha256": _dense(about)}
     with said.progress("writing"), atomic(file) as temporary:
         keep(found.model, temporary, loaded.architecture, loaded.arguments, loaded.image_size, pruned,
              None if structured else found.masks, dtype)  # fmt: skip
@@ -167,9 +165,7 @@ def _done(file: Path, note: Path, arguments: Mapping[str, object], model: Mappin
             return found
     except (OSError, ValueError, LookupError, TypeError):
         pass
-    raise FileExistsError(
-        f"{file} is there already, of another command; give another --output, or --force to replace it."
-    )
+    raise FileExistsError(f"{file} is there already, of another command; give another --output, or --force.")
 
 
 def _dense(model: Mapping[str, object]) -> str:
@@ -188,9 +184,7 @@ def _tell(said: Output, record: Mapping[str, object]) -> None:
         parameters, macs = achieved["parameters"], achieved["macs"]
     else:
         parameters, macs = achieved["nonzero_parameters"], achieved["nonzero_macs"]
-    table = Table(
-        "stage", "module", "weights", "kept", "MACs", "kept", title="What each stage keeps", title_justify="left"
-    )
+    table = Table("stage", "module", "weights", "kept", "MACs", "kept", title="What each stage keeps")
     for column in table.columns[2:]:
         column.justify = "right"
     for row in results["stages"]:

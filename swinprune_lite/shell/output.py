@@ -10,6 +10,7 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
+PIPED = 160  # columns of a table in a file or a pipe
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
@@ -38,6 +39,12 @@ def change(before: float, after: float) -> str:
     return f"{before / unit:.2f} => {after / unit:.2f} {name}".rstrip() if name else f"{before:,} => {after:,}"
 
 
+def count(number: float) -> str:
+    """A count in its unit, such as "28.3 M"."""
+    unit, name = next((unit for unit in UNITS if number >= unit[0]), UNITS[-1])
+    return f"{number / unit:.3g} {name}" if name else f"{number:,}"
+
+
 class Output:
     """Where a command's words go.
 
@@ -49,6 +56,8 @@ class Output:
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json, quiet
         self.out, self.error = Console(highlight=False), Console(stderr=True, highlight=False)
+        if not self.out.is_terminal:
+            self.out = Console(highlight=False, width=PIPED)
 
     def show(self, *parts: object) -> None:
         """Print text or rich tables, unless quiet or in JSON."""

@@ -25,7 +25,7 @@ ZEROS = (
     "The weights that left are zeros: the file is smaller, and nothing will be faster on ordinary hardware. "
     "--structured takes whole heads and hidden units instead, which does save time."
 )
-SMALLER = "Whole heads and hidden units left: any runtime is faster with it; measure how much with `swinprune bench`."
+SMALLER = "Whole heads and hidden units left, so the matrices are smaller; `swinprune bench` measures what that saves."
 Step = Callable[[str], AbstractContextManager]
 
 
@@ -131,14 +131,14 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
     if not dry:
         with step("repairing" if asked.repair else "cutting"):
             _cut(model, masks, asked, moments)
-        if asked.structured:
-            model = compact(model, masks)
-    after = cost(compact(model, masks), {}, size) if asked.structured else cost(model, masks, size)
+    if asked.structured:
+        model = compact(model, masks)
+    after = cost(model, {} if asked.structured else masks, size)
     results = {
         "asked": {key: value for key, value in (
             ("ratio", asked.ratio), ("target_macs", target["macs"]), ("target_parameters", target["parameters"])
         ) if value is not None},
-        "achieved": _achieved(loaded, masks, before, after, asked.structured),
+        "achieved": _achieved(loaded.model, masks, before, after, asked.structured),
         "dense": {"parameters": before.params, "macs": before.macs},
         "method": method_name(asked),
         "repair": asked.repair and not dry,
@@ -206,11 +206,11 @@ def _guessed(model: nn.Module) -> dict:
         raise ValueError(f"{error} Give --calibrate FOLDER, or --no-repair.") from error
 
 
-def _achieved(loaded: Loaded, masks: Masks, before: Cost, after: Cost, structured: bool) -> dict[str, object]:
+def _achieved(model: nn.Module, masks: Masks, before: Cost, after: Cost, structured: bool) -> dict[str, object]:
     if structured:
         ratio = 1 - after.macs / before.macs
     else:
-        weights = sum(loaded.model.get_parameter(name).numel() for name in prunable(loaded.model))
+        weights = sum(model.get_parameter(name).numel() for name in prunable(model))
         ratio = sum(int((~mask).sum()) for mask in masks.values()) / weights
     return {
         "ratio": ratio,
