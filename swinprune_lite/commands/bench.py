@@ -70,7 +70,10 @@ def bench(
         found = measured(models, *limits, meter=meter, progress=lambda done, total: bar.reach(done))
     if not meter.counters:
         said.note(f"Energy was not measured: {meter.missing}.")
-    about, sizes = dict(zip(names, described)), {name: file_of(each.name).stat().st_size for name, each in zip(names, loaded)}
+    about, sizes = (
+        dict(zip(names, described)),
+        {name: file_of(each.name).stat().st_size for name, each in zip(names, loaded)},
+    )
     results = {
         "machine": machine(where.partition(":")[0]),
         "threads": threads or torch.get_num_threads(),

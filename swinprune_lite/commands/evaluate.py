@@ -9,7 +9,7 @@ from swinprune_lite.shell import options
 from swinprune_lite.shell.output import Output
 
 if TYPE_CHECKING:
-    from swinprune_lite.shell.images import Data
+    from swinprune_lite.jobs.images import Data
     from swinprune_lite.training.evaluate import Answers
 
 WORST = 5  # classes that are shown; all are in the record
@@ -48,9 +48,9 @@ def evaluate(
     - `swinprune evaluate swin_lite_tiny --data lite --images 500`
     - `swinprune evaluate pruned.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --data /data/imagenet`
     """
+    from swinprune_lite.jobs.images import Data, read_class_map
+    from swinprune_lite.jobs.processes import accelerated
     from swinprune_lite.shell import records
-    from swinprune_lite.shell.images import Data, read_class_map
-    from swinprune_lite.shell.processes import accelerated
     from swinprune_lite.training.evaluate import Mixed, answers
     from swinprune_lite.training.memory import advise_on_memory
 
@@ -140,15 +140,16 @@ def _difference(ours, theirs) -> dict[str, float | None]:
 def _written(path: Path | None) -> Path | None:
     """The file of results; OSError or ValueError unless it can be written and replaces nothing but such a file."""
     from swinprune_lite.files import require_writable
+    from swinprune_lite.shell import records
 
     if path is None:
         return None
     if path.suffix != ".csv":
         raise ValueError(f"--results-file is a .csv; got {path}.")
-    for file in (path, path.with_suffix(".json")):
-        require_writable(file)
-        if file.is_file() and not file.read_bytes().startswith((b"model,top1,", b'{\n "record":')):
-            raise ValueError(f"{file} is there, and this command did not write it; give another --results-file.")
+    require_writable(path)
+    if path.is_file() and not path.read_bytes().startswith(b"model,top1,"):
+        raise ValueError(f"{path} is there, and this command did not write it; give another --results-file.")
+    records.claim(path.with_suffix(".json"), "evaluate")
     return path
 
 

@@ -54,9 +54,9 @@ def finetune(
     - `swinprune finetune swin_lite_micro --ratio 0.5 --data lite --epochs 2 --output tuned`
     - `swinprune finetune half.safetensors --data /data/imagenet --teacher swin_tiny_patch4_window7_224.ms_in1k`
     """
+    from swinprune_lite.jobs.processes import accelerated
     from swinprune_lite.jobs.tuning import Asked, job_of, run_job
     from swinprune_lite.shell import records
-    from swinprune_lite.shell.processes import accelerated
     from swinprune_lite.training.runs import RECORD, STATE, run_folder
 
     where = options.device(device)

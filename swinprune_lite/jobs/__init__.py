@@ -1,1 +1,1 @@
-"""Long work that goes on after a kill: a fine-tuning of any model, and a table measured by many workers."""
+"""Work on images that several devices or machines share, and that goes on after a kill."""

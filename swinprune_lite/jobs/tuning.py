@@ -14,6 +14,7 @@ from timm.models._hub import load_model_config_from_path
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import sha256
+from swinprune_lite.jobs.images import Data, config_of
 from swinprune_lite.measurements.intervals import score_interval
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Measurement
@@ -22,7 +23,6 @@ from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks
 from swinprune_lite.pruning.masks import check_asked, digest, make_masks
 from swinprune_lite.shell import options
-from swinprune_lite.shell.images import Data, config_of
 from swinprune_lite.shell.keeping import keep
 from swinprune_lite.shell.named import Loaded
 from swinprune_lite.shell.output import Output

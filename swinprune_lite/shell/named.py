@@ -14,7 +14,7 @@ from swinprune_lite.acceleration import compact_files, storage
 from swinprune_lite.acceleration.saving import about
 from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
-from swinprune_lite.files import read_safetensors, sha256
+from swinprune_lite.files import SHIPPED, read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
 from swinprune_lite.models.lite import LITE_MODELS, lite_card, load_lite
 from swinprune_lite.shell.keeping import kept_pruned, widened
@@ -86,6 +86,16 @@ def load_model(name: str, arch: str | None = None, image_size: tuple[int, int] |
     architecture = (model.pretrained_cfg or {}).get("architecture") or name.partition(".")[0]
     digest = pretrained.digest(pretrained.weights_file(name))
     return _checked(model, name, architecture, digest, image_size, arguments=arguments or {})
+
+
+def file_of(name: str) -> Path:
+    """The file that holds the weights of a model of `load_model`."""
+    if (path := Path(name).expanduser()).is_file():
+        return path
+    lite, _, seed = name.partition(":")
+    if lite in LITE_MODELS:
+        return SHIPPED / f"{lite}_seed{int(seed or 0)}.safetensors"
+    return pretrained.weights_file(name)
 
 
 def _from_file(name: str, path: Path, arch: str | None, image_size: tuple[int, int] | None) -> Loaded:

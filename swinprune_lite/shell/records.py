@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from swinprune_lite import __version__
-from swinprune_lite.files import atomic, read_json
+from swinprune_lite.files import atomic, read_json, require_writable
 from swinprune_lite.provenance import provenance
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.shell.named import Loaded
@@ -61,6 +61,20 @@ def record(
         "results": results,
     }
     return json.loads(json.dumps(found, default=str, allow_nan=False))
+
+
+def claim(path: str | Path, command: str) -> None:
+    """Raise OSError or ValueError unless a record can be written here, and replaces at most one of the same command."""
+    path = Path(path)
+    require_writable(path)
+    if path.suffix != ".json":
+        raise ValueError(f"A record is a .json file; got {path}.")
+    try:
+        ours = not path.exists() or read(path)["command"] == command
+    except ValueError:
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is there already and is no record of `swinprune {command}`; give another name.")
 
 
 def write(path: str | Path, record: Mapping[str, object]) -> None:
