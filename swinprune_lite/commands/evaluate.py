@@ -48,6 +48,8 @@ def evaluate(
     - `swinprune evaluate swin_lite_tiny --data lite --images 500`
     - `swinprune evaluate pruned.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --data /data/imagenet`
     """
+    import pandas as pd
+
     from swinprune_lite.jobs.images import Data, read_class_map
     from swinprune_lite.jobs.processes import accelerated
     from swinprune_lite.shell import records
@@ -55,7 +57,8 @@ def evaluate(
     from swinprune_lite.training.memory import advise_on_memory
 
     where = options.device(device)
-    table = _written(results_file)
+    if results_file:
+        records.claim_table(results_file, "model,top1,", "evaluate")
     names = read_class_map(class_map) if class_map else None
     with accelerated(where) as accelerator:
         said = Output(json and accelerator.is_main_process, quiet or not accelerator.is_main_process)
@@ -84,8 +87,8 @@ def evaluate(
                 results["against"] = {"model": about, **compared(first, results, told, mine)}
         if accelerator.is_main_process:
             record = records.record("evaluate", context.params, results, described, accelerator.device.type)
-            if table:
-                _write(table, rows, record)
+            if results_file:
+                records.write_table(results_file, pd.DataFrame(rows), record)
             _show(said, model, against, results)
             said.record(record)
 
@@ -137,22 +140,6 @@ def _difference(ours, theirs) -> dict[str, float | None]:
     return {"points": points, "half": half if half == half else None}  # of one image there is none
 
 
-def _written(path: Path | None) -> Path | None:
-    """The file of results; OSError or ValueError unless it can be written and replaces nothing but such a file."""
-    from swinprune_lite.files import require_writable
-    from swinprune_lite.shell import records
-
-    if path is None:
-        return None
-    if path.suffix != ".csv":
-        raise ValueError(f"--results-file is a .csv; got {path}.")
-    require_writable(path)
-    if path.is_file() and not path.read_bytes().startswith(b"model,top1,"):
-        raise ValueError(f"{path} is there, and this command did not write it; give another --results-file.")
-    records.claim(path.with_suffix(".json"), "evaluate")
-    return path
-
-
 def _row(about: dict, mine: dict, images_of: "Data") -> dict:
     """As timm's validate.py writes it, with what is known here beside."""
     own = mine["top5"] or {"percent": None}
@@ -172,17 +159,6 @@ def _row(about: dict, mine: dict, images_of: "Data") -> dict:
         "top1_high": mine["top1"]["high"],
         "calibration_error": mine["calibration_error"],
     }
-
-
-def _write(path: Path, rows: list[dict], record: dict) -> None:
-    import pandas as pd
-
-    from swinprune_lite.files import atomic
-    from swinprune_lite.shell import records
-
-    with atomic(path) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
-    records.write(path.with_suffix(".json"), record)
 
 
 def _show(said: Output, model: str, against: str | None, results: dict) -> None:

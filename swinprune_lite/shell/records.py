@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from swinprune_lite import __version__
 from swinprune_lite.files import atomic, read_json, require_writable
 from swinprune_lite.provenance import provenance
@@ -75,6 +77,24 @@ def claim(path: str | Path, command: str) -> None:
         ours = False
     if not ours:
         raise ValueError(f"{path} is there already and is no record of `swinprune {command}`; give another name.")
+
+
+def claim_table(path: str | Path, begins: str, command: str) -> None:
+    """As `claim`, of a table (.csv) that begins with these letters and the record beside it."""
+    path = Path(path)
+    require_writable(path)
+    if path.suffix != ".csv":
+        raise ValueError(f"A table is a .csv file; got {path}.")
+    if path.is_file() and not path.read_bytes().startswith(begins.encode()):
+        raise ValueError(f"{path} is there already and is no table of `swinprune {command}`; give another name.")
+    claim(path.with_suffix(".json"), command)
+
+
+def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, object]) -> None:
+    """Write a table (.csv), and its record beside it."""
+    with atomic(path) as temporary:
+        rows.to_csv(temporary, index=False)
+    write(Path(path).with_suffix(".json"), record)
 
 
 def write(path: str | Path, record: Mapping[str, object]) -> None:
