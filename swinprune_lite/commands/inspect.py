@@ -56,12 +56,12 @@ def _drawn(about: Mapping, found: Mapping, layers: bool) -> "Tree":
         "" if about["nonzero_parameters"] == about["parameters"] else f", {count(about['nonzero_parameters'])} not zero"
     )
     top = Tree(
-        f"[bold]{about['name']}[/] ({about['architecture']}): {count(about['parameters'])} parameters"
+        f"{about['name']} ({about['architecture']}): {count(about['parameters'])} parameters"
         f"{kept}, {count(about['macs'])} MACs for an image of {height} x {width}, {about['classes']} classes"
     )
     for stage in found["stages"]:
         rows = [row for block in stage["blocks"] for row in block["layers"]]
-        branch = top.add(f"[bold]stage {stage['stage']}[/]: {len(stage['blocks'])} blocks, {_summed(rows)}")
+        branch = top.add(f"stage {stage['stage']}: {len(stage['blocks'])} blocks, {_summed(rows)}")
         for block in stage["blocks"]:
             leaf = branch.add(f"{block['path']}: {_summed(block['layers'])}")
             for row in block["layers"] if layers else ():
@@ -70,8 +70,10 @@ def _drawn(about: Mapping, found: Mapping, layers: bool) -> "Tree":
                 leaf.add(f"{name} ({row['module']}, {row['role']}) {shape}: {_summed([row])}")
     reasons: dict[str, list] = {}
     for row in found["rest"]:
-        reasons.setdefault(row["why"], []).append(row)
-    rest = top.add("[bold]not pruned[/]") if reasons else top
+        reasons.setdefault(
+            row["why"],
+        ).append(row)
+    rest = top.add("not pruned") if reasons else top
     for why, rows in reasons.items():
         names = [row["name"] for row in rows]
         more = "" if layers or len(names) <= 3 else f" and {len(names) - 3} more"

@@ -1,5 +1,6 @@
 """Pruned models in files that say themselves how to build them, and how they were pruned."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from swinprune_lite.acceleration.compacting import group_counts
 from swinprune_lite.acceleration.saving import about
 from swinprune_lite.files import atomic
 from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.pruning.holding import remove_masks
 from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import Masks
 
@@ -48,7 +50,7 @@ def keep(
         raise ValueError(f"dtype must be one of {', '.join(storage.VALUES)}; got {dtype!r}.")
     note = {"image_size": list(image_size), "pruned": dict(pruned)}
     if masks is None:
-        model = model.to(storage.VALUES[dtype])
+        model = copy.deepcopy(model).to(storage.VALUES[dtype])
         compact_files.save_compact(model, path, architecture, None if _lite(architecture) else arguments, note)
         return
     check_masks(model, masks)
@@ -57,7 +59,7 @@ def keep(
     with atomic(path) as temporary:
         storage.save_pruned(model, temporary, masks, dtype, note)
         again = kept_pruned(temporary)[0]
-        compact_files.check_same(model.float(), again, architecture, arguments)
+        compact_files.check_same(_cut(model, masks, again), again, architecture, arguments)
 
 
 def kept_pruned(path: str | Path) -> tuple[nn.Module, dict, Masks]:
@@ -90,6 +92,17 @@ def widened(model: nn.Module) -> nn.Module:
     """The model with its half-precision numbers in float32, which holds each of them exactly."""
     halves = any(tensor.dtype in HALVES for tensor in model.state_dict().values())
     return model.float() if halves else model
+
+
+@torch.no_grad()
+def _cut(model: nn.Module, masks: Mapping[str, torch.Tensor], like: nn.Module) -> nn.Module:
+    """A copy with zeros where the masks prune, in the precision of another."""
+    cut = copy.deepcopy(model).to(next(like.parameters()).dtype)
+    remove_masks(cut)
+    for name, mask in masks.items():
+        weight = cut.get_parameter(name)
+        weight.masked_fill_(~mask.to(weight.device), 0)
+    return cut
 
 
 def _lite(architecture: str) -> bool:
