@@ -156,7 +156,7 @@ def machine(device: str = "cpu") -> str:
     return words if device == "cpu" else f"{device_name(device)}; {words}"
 
 
-def _memory(model: nn.Module, batch_size: int, runtime: str, device: str) -> float | None:
+def _memory(model: nn.Module, batch_size: int, runtime: str, device: str) -> int | None:
     if device == "cuda":
         if runtime != EAGER:
             return None
@@ -165,10 +165,10 @@ def _memory(model: nn.Module, batch_size: int, runtime: str, device: str) -> flo
         before = torch.cuda.memory_allocated()
         with torch.inference_mode():
             model(noise(model, batch_size))
-        return float(torch.cuda.max_memory_allocated() - before + own)
+        return torch.cuda.max_memory_allocated() - before + own
     if runtime == COMPILE or not Path("/proc/self/status").exists():
         return None
-    return peak_memory(model, batch_size, runtime)
+    return int(peak_memory(model, batch_size, runtime))
 
 
 @torch.inference_mode()

@@ -43,8 +43,8 @@ def bench(
 
     Examples:
 
-    - `swinprune bench swin_lite_tiny --repeats 5 --warm-up 1`
-    - `swinprune bench small.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --runtime eager,onnx`
+    - `swinprune bench swin_lite_micro --batch-size 8 --repeats 5 --warm-up 1`
+    - `swinprune bench swin_lite_micro:1 --against swin_lite_micro --precision float32,bfloat16 --output times.json`
     """
     import torch
 

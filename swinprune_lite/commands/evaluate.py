@@ -45,8 +45,8 @@ def evaluate(
 
     Examples:
 
-    - `swinprune evaluate swin_lite_tiny --data lite --images 500`
-    - `swinprune evaluate pruned.safetensors --against swin_tiny_patch4_window7_224.ms_in1k --data /data/imagenet`
+    - `swinprune evaluate swin_lite_micro --data lite --images 200`
+    - `swinprune evaluate swin_lite_micro:1 --against swin_lite_micro --data lite --split smoke --results-file out.csv`
     """
     import pandas as pd
 

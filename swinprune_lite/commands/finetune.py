@@ -24,6 +24,8 @@ def finetune(
         str | None, typer.Option(metavar="MODEL", help="Learn what it says, such as the dense model, not the labels.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step, all processes together.")] = None,
+    steps: Annotated[int | None, typer.Option(help="At most so many an epoch, for a trial.", min=1)] = None,
+    images: Annotated[int | None, typer.Option(help="That top-1 is measured on, the first so many.", min=1)] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what OUTPUT holds.")] = True,
     ratio: Annotated[float | None, typer.Option(help="Prune MODEL first, of so large a share of its weights.")] = None,
     method: Annotated[str | None, typer.Option(help="By which --ratio prunes: dimap (default), lamp, ...")] = None,
@@ -51,8 +53,8 @@ def finetune(
 
     Examples:
 
-    - `swinprune finetune swin_lite_micro --ratio 0.5 --data lite --epochs 2 --output tuned`
-    - `swinprune finetune half.safetensors --data /data/imagenet --teacher swin_tiny_patch4_window7_224.ms_in1k`
+    - `swinprune finetune swin_lite_micro --ratio 0.5 --data lite --epochs 2 --steps 3 --batch-size 20 --images 200`
+    - `swinprune finetune swin_lite_micro:1 --ratio 0.8 --teacher swin_lite_micro:1 --data lite --epochs 1 --steps 3`
     """
     from swinprune_lite.jobs.processes import accelerated
     from swinprune_lite.jobs.tuning import Asked, job_of, run_job
@@ -62,7 +64,8 @@ def finetune(
     where = options.device(device)
     with accelerated(where) as accelerator:
         said = Output(json and accelerator.is_main_process, quiet or not accelerator.is_main_process)
-        asked = Asked(model, data, profile, ratio, method, epochs, lr, batch_size, seed, arch, img_size)
+        asked = Asked(model, data, profile, ratio, method, epochs, lr, batch_size, seed, arch, img_size, steps,
+                      images)  # fmt: skip
         job = job_of(asked, where, accelerator.num_processes)
         guide = options.load(teacher, teacher_arch, img_size) if teacher else None
         job.check_teacher(guide)

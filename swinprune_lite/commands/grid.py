@@ -40,8 +40,8 @@ def grid(
 
     Examples:
 
-    - `swinprune grid --models swin_lite_micro --methods dimap,uniform --ratios 0.3,0.5 --data lite --images 500`
-    - `swinprune grid --models deit_tiny_patch16_224.fb_in1k --ratios 0.5 --data /data/flowers --workers 4 -o table.csv`
+    - `swinprune grid --models swin_lite_tiny --methods dimap,lamp --ratios 0.5,0.7 --data lite`
+    - `swinprune grid --models swin_lite_tiny,swin_lite_small --ratios 0.5 --data lite --workers 2 --output table.csv`
     """
     from swinprune_lite.jobs import grid as table
     from swinprune_lite.shell import records

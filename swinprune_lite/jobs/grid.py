@@ -190,7 +190,7 @@ def fill(
             client.submit(_measured, unit.profile, unit.setting, store_of(unit), key=key)
             for key, unit in missing.items()
         ]
-        for future in distributed.as_completed(futures):
+        for future in distributed.as_completed(futures, loop=client.loop):
             unit = missing[future.key]
             if (error := future.exception()) is not None:
                 failed.append((unit, error))

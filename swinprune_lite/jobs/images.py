@@ -116,19 +116,20 @@ class Data:
         found = lite_data(known[split], self.batch_size)
         return found if images is None else replace(found, right=found.right[:images])
 
-    def train(self, seed: int, processes: int = 1) -> Iterable:
-        """Augmented images of the split "train", for one of so many processes; an epoch is all of them.
+    def train(self, seed: int, processes: int = 1, steps: int | None = None) -> Iterable:
+        """Augmented images of the split "train", for one of so many processes; an epoch is all of them, or `steps`.
 
         Raises:
             FileNotFoundError: no such folder or split, or no images in it.
             ValueError: classes that are not the model's, or others than those of "val".
         """
+        share = steps and steps * processes  # an epoch's batches, which the processes take in turns
         if self.pairs:
-            return Shipped("test").training_batches((), self.batch_size // processes, seed, None)
+            return Shipped("test").training_batches((), self.batch_size // processes, seed, share)
         _require(self.folder)
         train, val = (split_folder(self.folder, split) for split in ("train", "val"))
         require_same_classes(train, val, self.config)
-        return training_images(train, self.config, self.transform, self.batch_size // processes, seed)
+        return training_images(train, self.config, self.transform, self.batch_size // processes, seed, share)
 
     def class_names(self, test: FolderImages | FashionPairs) -> dict[int, str]:
         """The names of the classes that have images, by the model's numbers."""

@@ -51,6 +51,8 @@ class Asked:
         batch_size: images a step, of all processes; None: the profile's own, else 128.
         seed: of what is drawn.
         arch, img_size: of `options.load`.
+        steps: at most so many an epoch; None: of a profile its own number, else all images.
+        images: that top-1 is measured on, the first so many; None: all.
     """
 
     model: str
@@ -64,6 +66,8 @@ class Asked:
     seed: int = 0
     arch: str | None = None
     img_size: str | None = None
+    steps: int | None = None
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ def _of_data(asked: Asked) -> Job:
     batch_size, ratio, seed = BATCH if asked.batch_size is None else asked.batch_size, asked.ratio, asked.seed
     recipe, method = _recipe(batch_size, asked), asked.method or METHOD
     images = Data(loaded, asked.data, batch_size)
-    test = images.test()
+    test = images.test(images=asked.images)
     images.train(seed)
     network, pruned = loaded.model, dict(loaded.pruned or {})
     if ratio is not None:
@@ -161,10 +165,19 @@ def _of_data(asked: Asked) -> Job:
     about = {
         "model": loaded.sha256, "ratio": ratio, "method": None if ratio is None else method,
         "masks": digest(masks) if masks else None, "seed": seed, "batch_size": batch_size, "epochs": recipe.epochs,
-        "lr": recipe.lr, "image_size": list(loaded.image_size), **images.digests("val", training=True),
+        "lr": recipe.lr, "image_size": list(loaded.image_size), "steps": asked.steps, "tested": asked.images,
+        **images.digests("val", training=True),
     }  # fmt: skip
     return Job(
-        loaded, masks, pruned, lambda processes: images.train(seed, processes), test, recipe, batch_size, seed, about
+        loaded,
+        masks,
+        pruned,
+        lambda processes: images.train(seed, processes, asked.steps),
+        test,
+        recipe,
+        batch_size,
+        seed,
+        about,
     )
 
 
@@ -172,6 +185,8 @@ def _of_profile(asked: Asked, device: str) -> Job:
     """A dense model of a notebook's profile, pruned; the notebooks find the result where they look for it."""
     if asked.arch or asked.img_size:
         raise ValueError("A --profile has models by name, in their own size; leave --arch and --img-size out.")
+    if asked.steps or asked.images:
+        raise ValueError("A --profile has its own number of steps and images; leave --steps and --images out.")
     ratio, method, seed = RATIO if asked.ratio is None else asked.ratio, asked.method or METHOD, asked.seed
     if asked.profile == "smoke":
         raise ValueError("The smoke profile is for tests; give lite, imagenette, imagenet or folder.")
