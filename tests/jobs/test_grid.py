@@ -85,7 +85,7 @@ def test_a_folder_s_table_goes_where_the_notebooks_look(tmp_path):
 
 def test_what_ships_is_not_measured_again(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    wanted = grid.units([MICRO], ["dimap"], [0.8])
+    wanted = grid.units(["swin_lite_tiny"], ["dimap", "lamp"], [0.5])
     found = grid.fill(wanted, workers=2)
     assert found.keys() == {unit.key for unit in wanted}
     with pytest.raises(ImportError, match=r"pip install 'swinprune-lite\[grid\]'"):
