@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
 WIDE = 160  # columns of a tree in a file or a pipe
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
-EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
+EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError,
+            FloatingPointError)  # fmt: skip
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
 
 
