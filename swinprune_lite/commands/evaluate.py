@@ -118,26 +118,19 @@ def counted(told: "Answers", names: dict[int, str]) -> dict:
 
 def compared(ours: "Answers", mine: dict, theirs: "Answers", other: dict) -> dict:
     """What a record says of another model on the same images: its own counts, and this one's minus those, paired."""
-    from swinprune_lite.measurements.intervals import paired_difference
+    from swinprune_lite.measurements.intervals import matched_difference, paired_difference
 
     names = [each["name"] for each in mine["classes"]]
     if names != [each["name"] for each in other["classes"]]:
         order = {each["name"]: each for each in other["classes"]}
         other = other | {"classes": [order[name] for name in names]}
     numbers = ours.own.unique().tolist()
-    classes = [
-        each | {"difference": _difference(ours.top1[ours.own == number], theirs.top1[ours.own == number])}
-        for each, number in zip(other["classes"], numbers, strict=True)
-    ]
+    classes = []
+    for each, number in zip(other["classes"], numbers, strict=True):
+        points, half = matched_difference(*(told.top1[ours.own == number] for told in (ours, theirs)))
+        classes.append(each | {"difference": {"points": points, "half": half}})
     points, half = paired_difference([ours.top1], [theirs.top1])
     return other | {"difference": {"points": points, "half": half if half == half else None}, "classes": classes}
-
-
-def _difference(ours, theirs) -> dict[str, float | None]:
-    from swinprune_lite.measurements.intervals import paired_difference
-
-    points, half = paired_difference([ours], [theirs])
-    return {"points": points, "half": half if half == half else None}  # of one image there is none
 
 
 def _row(about: dict, mine: dict, images_of: "Data") -> dict:
@@ -181,7 +174,11 @@ def _show(said: Output, model: str, against: str | None, results: dict) -> None:
     theirs = {each["name"]: each for each in other["classes"]} if other else {}
     for each in worst:
         more = theirs.get(each["name"])
-        gap = [_words(more["recall"]), f"{more['difference']['points']:+.1f} points"] if more else []
+        gap = (
+            [_words(more["recall"]), f"{more['difference']['points']:+.1f} ± {more['difference']['half']:.1f} points"]
+            if more
+            else []
+        )
         classes.add_row(each["name"], str(each["images"]), _words(each["recall"]), *gap)
     said.show(classes)
 
