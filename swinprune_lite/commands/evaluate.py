@@ -163,7 +163,7 @@ def _show(said: Output, model: str, against: str | None, results: dict) -> None:
         if results[key]:
             more = [_words(other[key] or {})] if other else []
             gap = other["difference"] if other and key == "top1" else None
-            gaps = [f"{gap['points']:+.2f} ± {gap['half'] or 0:.2f} points" if gap else ""] if other else []
+            gaps = [_points(gap, 2) if gap else ""] if other else []
             table.add_row(title, _words(results[key]), *more, *gaps)
     errors = [results["calibration_error"], *([other["calibration_error"]] if other else [])]
     table.add_row("calibration error", *(f"{error:.2f} %" for error in errors), *([""] if other else []))
@@ -174,13 +174,14 @@ def _show(said: Output, model: str, against: str | None, results: dict) -> None:
     theirs = {each["name"]: each for each in other["classes"]} if other else {}
     for each in worst:
         more = theirs.get(each["name"])
-        gap = (
-            [_words(more["recall"]), f"{more['difference']['points']:+.1f} ± {more['difference']['half']:.1f} points"]
-            if more
-            else []
-        )
+        gap = [_words(more["recall"]), _points(more["difference"], 1)] if more else []
         classes.add_row(each["name"], str(each["images"]), _words(each["recall"]), *gap)
     said.show(classes)
+
+
+def _points(gap: dict, digits: int) -> str:
+    half = "" if gap["half"] is None else f" ± {gap['half']:.{digits}f}"
+    return f"{gap['points']:+.{digits}f}{half} points"
 
 
 def _words(share: dict) -> str:
