@@ -144,6 +144,7 @@ def _checked(
 ) -> Loaded:
     """`Loaded`, with an image size that the model takes."""
     shape = image_shape(model, image_size)
-    count_products(model, shape)
+    if image_size:
+        count_products(model, shape)
     classes, pruned = int(getattr(model, "num_classes", 0) or 0), (said or {}).get("pruned")
     return Loaded(model, name, architecture, digest, shape[1:], classes, pruned=pruned, **more)

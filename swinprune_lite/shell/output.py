@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
 WIDE = 160  # columns of a tree in a file or a pipe
+EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx", "distributed": "grid", "skimage": "pretrained"}
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError,
             FloatingPointError)  # fmt: skip
@@ -20,7 +21,8 @@ EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeE
 
 def complain(text: str) -> None:
     """One line on the error output."""
-    print(" ".join(text.split()), file=sys.stderr)
+    if text:  # that of a call without any argument is the help, which was printed
+        print(" ".join(text.split()), file=sys.stderr)
 
 
 def sentence(error: BaseException) -> str:
@@ -28,6 +30,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     said = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS.get(str(error.name).partition(".")[0])
+        return f"{said}; pip install 'swinprune-lite[{extra}]' brings it." if extra else said
     if isinstance(error, MemoryError):
         return f"The memory of this machine does not suffice{': ' + said if said else ''}; give less at a time."
     if isinstance(error, SafetensorError):
