@@ -152,8 +152,8 @@ def _of_data(asked: Asked) -> Job:
     batch_size, ratio, seed = BATCH if asked.batch_size is None else asked.batch_size, asked.ratio, asked.seed
     recipe, method = _recipe(batch_size, asked), asked.method or METHOD
     images = Data(loaded, asked.data, batch_size)
+    images.train(seed)  # compares the splits
     test = images.test(images=asked.images)
-    images.train(seed)
     network, pruned = loaded.model, dict(loaded.pruned or {})
     if ratio is not None:
         if loaded.masks or pruned:

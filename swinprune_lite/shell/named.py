@@ -17,7 +17,7 @@ from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.files import SHIPPED, read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
 from swinprune_lite.models.lite import LITE_MODELS, lite_card, load_lite
-from swinprune_lite.shell.keeping import kept_pruned, widened
+from swinprune_lite.shell.keeping import kept_pruned, remember, widened
 from swinprune_lite.types import Masks
 
 FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
@@ -143,6 +143,7 @@ def _checked(
     **more,
 ) -> Loaded:
     """`Loaded`, with an image size that the model takes."""
+    remember(model, said or {})
     shape = image_shape(model, image_size)
     if image_size:
         count_products(model, shape)

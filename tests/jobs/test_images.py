@@ -6,6 +6,7 @@ import torch
 from stubs import make_folder
 
 from swinprune_lite.jobs.images import Data, config_of, read_class_map
+from swinprune_lite.shell.keeping import keep
 from swinprune_lite.shell.named import Loaded, load_model
 
 
@@ -106,3 +107,14 @@ def test_names_of_another_head_are_forgotten(own):
     found = config_of(own)
     assert (found.num_classes, found.label_names, found.input_size) == (3, None, (3, 32, 32))
     assert torch.equal(torch.tensor(found.mean), torch.tensor(own.model.pretrained_cfg["mean"]))
+
+
+def test_a_file_knows_what_images_its_model_takes_and_how_their_classes_are_called(tmp_path):
+    model = timm.create_model("test_vit", num_classes=3, img_size=32).eval()
+    own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "label_names": ["c", "a", "b"], "num_classes": 3}
+    model.pretrained_cfg = dict(model.pretrained_cfg) | own
+    masks = {name: weight != 0 for name, weight in model.named_parameters() if name.endswith("qkv.weight")}
+    for number, held in enumerate((None, masks)):
+        keep(model, tmp_path / f"{number}.safetensors", "test_vit", {"img_size": 32}, (32, 32), {}, held)
+        found = config_of(load_model(str(tmp_path / f"{number}.safetensors")))
+        assert (found.mean, found.std, found.label_names) == (own["mean"], own["std"], ("c", "a", "b"))

@@ -24,6 +24,7 @@ from torchvision.datasets import Imagenette
 
 import swinprune_lite as sp
 from swinprune_lite import lite_data
+from swinprune_lite.jobs.images import config_of
 from swinprune_lite.training import state as checkpoint
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
@@ -234,7 +235,8 @@ def test_a_checkpoint_that_is_none_is_refused_and_runs_nothing(tuned, tmp_path, 
 def own_model(tmp_path):
     """A model of three classes of one's own, and a function that makes its folder of images."""
     model = timm.create_model(VIT.partition(".")[0], img_size=32, depth=1, num_classes=3)
-    model.pretrained_cfg = dict(model.pretrained_cfg) | {"input_size": (3, 32, 32), "num_classes": 3}
+    own = {"input_size": (3, 32, 32), "num_classes": 3, "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    model.pretrained_cfg = dict(model.pretrained_cfg) | own
     save_for_hf(model, tmp_path / "model", model_args={"img_size": 32, "depth": 1})
 
     def command(train, val, out="out", epochs=1):
@@ -254,6 +256,7 @@ def test_a_model_of_three_classes_is_tuned_and_its_files_are_models(own_model, t
     assert (results["images"], results["epochs"], results["best"]["epoch"]) == (6, 1, 1)
     assert 0 <= results["top1"]["after"]["low"] <= results["top1"]["after"]["percent"] <= 100
     tuned = sp.load_model(str(tmp_path / "out" / "latest.safetensors"))
+    assert config_of(tuned).mean == (0.1, 0.2, 0.3)  # the file knows what images it takes
     assert (tuned.sha256, tuned.classes, tuned.image_size) == (results["output"]["sha256"], 3, (32, 32))
     assert sum(int((~kept).sum()) for kept in tuned.masks.values()) == record["model"]["parameters"] - sum(
         int(weight.count_nonzero()) for weight in tuned.model.parameters()
