@@ -166,7 +166,7 @@ def test_the_command_refuses_another_run_s_folder_and_removes_what_a_kill_left(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".state.pt.abc123").write_bytes(b"half")
     assert outside.run(capsys, monkeypatch, "finetune", *arguments).code == 0
-    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    assert not [name for name in outside.names(tmp_path / "out") if name.startswith(".")]
     next((tmp_path / "data" / "train" / "a").iterdir()).unlink()
     answer = outside.run(capsys, monkeypatch, "finetune", *arguments)
     assert answer.code == 1
