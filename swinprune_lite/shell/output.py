@@ -64,13 +64,14 @@ class Output:
         self.json, self.quiet = json, quiet
         plain = {"highlight": False, "markup": False}  # a path may have brackets
         self.out, self.error = Console(**plain), Console(stderr=True, **plain)
+        self.wide = Console(width=WIDE, **plain)
 
     def show(self, *parts: object) -> None:
         """Print text (a string is not wrapped, since it may hold a path), tables or trees, unless quiet or in JSON."""
         if not self.json and not self.quiet:
             for part in parts:
-                wide = isinstance(part, Tree) and not self.out.is_terminal
-                self.out.print(part, soft_wrap=isinstance(part, str), width=WIDE if wide else None, crop=False)
+                console = self.wide if isinstance(part, Tree) and not self.out.is_terminal else self.out
+                console.print(part, soft_wrap=isinstance(part, str))
 
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""
