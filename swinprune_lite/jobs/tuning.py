@@ -4,6 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -168,17 +169,8 @@ def _of_data(asked: Asked) -> Job:
         "lr": recipe.lr, "image_size": list(loaded.image_size), "steps": asked.steps, "tested": asked.images,
         **images.digests("val", training=True),
     }  # fmt: skip
-    return Job(
-        loaded,
-        masks,
-        pruned,
-        lambda processes: images.train(seed, processes, asked.steps),
-        test,
-        recipe,
-        batch_size,
-        seed,
-        about,
-    )
+    train = partial(images.train, seed, steps=asked.steps)
+    return Job(loaded, masks, pruned, train, test, recipe, batch_size, seed, about)
 
 
 def _of_profile(asked: Asked, device: str) -> Job:
