@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from timm.models import parse_model_name
 from timm.models._hub import load_model_config_from_path
@@ -16,7 +15,7 @@ from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import sha256
 from swinprune_lite.jobs.images import Data, config_of
-from swinprune_lite.measurements.intervals import score_interval
+from swinprune_lite.measurements.intervals import accuracy, score_interval
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.measurements.store import Store
@@ -241,7 +240,7 @@ def run_job(job: Job, teacher: Loaded | None, folder: Path, accelerator: Acceler
     steps = job.recipe.epochs * (len(batches) // accelerator.num_processes)
     with said.progress("fine-tuning", steps) as bar, advise_on_memory(job.batch_size):
         tuned = tune(
-            network, batches, job.recipe, folder, lambda: _percent(found().top1), save, accelerator,
+            network, batches, job.recipe, folder, lambda: accuracy(found().top1)["percent"], save, accelerator,
             lambda done, total: bar.reach(done), job.seed, told,
         )  # fmt: skip
     if job.profile and not job.profile.shipped and job.recipe == job.profile.recipe and teacher is None:
@@ -288,10 +287,6 @@ def _said(name: str, sha256: str, ratio: float, method: str) -> dict:
         "of": name, "dense_sha256": sha256, "method": method, "structured": False, "repair": False,
         "asked": {"ratio": ratio}, "calibration": None, "ratio": ratio,
     }  # fmt: skip
-
-
-def _percent(right: torch.Tensor) -> float:
-    return 100 * int(right.sum()) / len(right)
 
 
 def _share(percent: float, images: int) -> dict:
