@@ -17,7 +17,7 @@ LONG_TESTS := $(addprefix tests/,contracts/test_notebooks_on_pretrained.py contr
 	pruning/test_cost.py measurements/test_store.py contracts/test_book.py)
 NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
-NEEDED := --constraint constraints.txt --editable '.[book,onnx,test]'
+NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,test]'
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
 PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/*.py book/_static/*)
 

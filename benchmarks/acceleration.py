@@ -18,10 +18,10 @@ import typer
 from rich.console import Console
 
 from swinprune_lite.anatomy.inputs import noise
+from swinprune_lite.clock.energy import Meter
 from swinprune_lite.clock.runtimes import (
     KEPT,
     block_sparse,
-    joules,
     peak_memory,
     prepared,
     speedups,
@@ -43,15 +43,14 @@ ENERGY_PASSES = 20
 
 def energy(models: dict[str, torch.nn.Module]) -> list[dict]:
     """Joules an image at batch 1, where the processor counts them."""
-    rows = []
-    for way, model in models.items():
+    rows, meter = [], Meter.of()
+    for way, model in models.items() if meter.counters else ():
         run = prepared(model, noise(model), "eager")
         with torch.inference_mode():
-            before = joules()
+            before = meter.read()
             for _ in range(ENERGY_PASSES):
                 run()
-        if before is not None:
-            rows.append({"way": way, "joules": (joules() - before) / ENERGY_PASSES})
+        rows.append({"way": way, "joules": meter.joules(before, meter.read()) / ENERGY_PASSES})
     return rows
 
 

@@ -40,8 +40,6 @@ def run(capsys, monkeypatch, script, *arguments):
     try:
         if script.endswith(".py"):
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        elif script == "finetune":
-            runpy.run_module(f"swinprune_lite.cli.{script}", run_name="__main__")
         else:
             code = main([*script.split(), *map(str, arguments)])
     except SystemExit as stop:

@@ -1,4 +1,4 @@
-"""Time, memory and energy of dense and pruned models in the runtimes that people deploy."""
+"""Time and memory of dense and pruned models in the runtimes that people deploy."""
 
 import copy
 import gc
@@ -14,7 +14,6 @@ from torch import nn
 from torch.sparse import to_sparse_semi_structured
 
 from swinprune_lite.acceleration import block_masks, compact, structured_masks, two_four_masks
-from swinprune_lite.acceleration.onnx_export import export_onnx, session
 from swinprune_lite.anatomy.inputs import noise
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.clock.timing import SparseLinear, interleaved, speed, zeroed
@@ -37,7 +36,6 @@ TABLES = {
     "memory": {"model": str, "way": str, "batch": float, "bytes": float},
     "shares": {"model": str, "way": str, "group": str, "MACs": float, "time": float},
 }
-RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 
 
 def variants(model: nn.Module, removed: float = 0.5) -> tuple[dict[str, nn.Module], dict[str, float]]:
@@ -103,6 +101,8 @@ def prepared(model: nn.Module, images: torch.Tensor, runtime: str) -> Callable[[
         compiled = torch.compile(model)
         return lambda: compiled(images)
     if runtime == "ONNX Runtime":
+        from swinprune_lite.acceleration.onnx_export import export_onnx, session  # needs the extra "onnx"
+
         with tempfile.TemporaryDirectory() as folder:
             export_onnx(model, Path(folder) / "model.onnx", len(images))
             loaded, array = session(Path(folder) / "model.onnx"), images.numpy()
@@ -147,37 +147,47 @@ def speedups(
 
 
 _PEAK = """
-import sys, torch, timm
+import sys, numpy, torch, timm
 from swinprune_lite.anatomy.inputs import noise
 def peak():  # of this process: what getrusage says begins with its parent's
     return next(1024 * int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+file, batch, runtime = sys.argv[1:]
+if runtime != "eager":
+    import onnxruntime
 before = peak()
-model = torch.load(sys.argv[1], weights_only=False)
-with torch.inference_mode():
-    model(noise(model, int(sys.argv[2])))
+if runtime == "eager":
+    model = torch.load(file, weights_only=False)
+    with torch.inference_mode():
+        model(noise(model, int(batch)))
+else:
+    loaded = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    loaded.run(None, {"images": numpy.zeros(loaded.get_inputs()[0].shape, "float32")})
 print(peak() - before)
 """
 
 
-def peak_memory(model: nn.Module, batch: int) -> float:
-    """Bytes at the peak of loading a model and of one forward pass, beyond torch's own.
+def peak_memory(model: nn.Module, batch: int, runtime: str = "eager") -> float:
+    """Bytes at the peak of loading a model and of one forward pass, beyond the libraries' own.
 
-    Each is measured in a process of its own, on Linux.
+    Each is measured in a process of its own, on Linux and on the CPU.
+
+    Args:
+        model: the network.
+        batch: images at a time.
+        runtime: "eager" or "ONNX Runtime"; the memory of a compiled model would be its compiler's.
     """
     # A pickle, since compact and sparse layers cannot be built from their weights alone. It is safe to open: this
-    # process has just written it, into a file that nobody else may write.
-    with tempfile.NamedTemporaryFile() as file:
-        torch.save(model, file.name)
-        command = [sys.executable, "-c", _PEAK, file.name, str(batch)]
+    # process has just written it, into a folder that nobody else may write.
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model"
+        if runtime == "eager":
+            torch.save(model, file)
+        else:
+            from swinprune_lite.acceleration.onnx_export import export_onnx  # needs the extra "onnx"
+
+            export_onnx(model, file, batch)
+        command = [sys.executable, "-c", _PEAK, str(file), str(batch), runtime]
         return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
-
-
-def joules() -> float | None:
-    """The processor's energy counter (RAPL), in joules; None where there is none, or none that may be read."""
-    try:
-        return int(RAPL.read_text()) / 1e6
-    except (OSError, ValueError):
-        return None
 
 
 def recorded(path: Path = KEPT) -> dict:

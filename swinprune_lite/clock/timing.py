@@ -62,16 +62,25 @@ def sparse(model: nn.Module) -> nn.Module:
 
 
 @torch.inference_mode()
-def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
+def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 1) -> dict[str, list[float]]:
     """Seconds of each run, `repeats` times, taken in turns so that a busy moment meets all of them alike.
 
+    Args:
+        runs: what is timed.
+        repeats: turns.
+        warm_up: turns before them that are not timed.
+
     Raises:
-        ValueError: fewer repeats than 1.
+        ValueError: fewer repeats or turns before them than 1.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be 1 or more; got {repeats!r}.")
-    for run in runs.values():
-        run()
+    if repeats < 1 or warm_up < 1:
+        name, value = ("repeats", repeats) if repeats < 1 else ("warm_up", warm_up)
+        raise ValueError(f"{name} must be 1 or more; got {value!r}.")
+    for _ in range(warm_up):
+        for run in runs.values():
+            run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
         for name, run in runs.items():

@@ -5,21 +5,20 @@ They come in one fixed, shuffled order, so that the first so many of them are a 
 
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 
 import torch
 from PIL import Image, ImageFile
-from timm.data import ImageNetInfo, create_transform, infer_imagenet_subset
+from timm.data import create_transform
 from timm.models import PretrainedCfg
 from torch.utils.data import DataLoader, Dataset, Subset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from swinprune_lite.data.listing import class_names, list_folder, require_content
+from swinprune_lite.data.listing import class_numbers, list_folder, require_content
 
 CACHED_BYTES = 2**30  # decoded test images are kept in memory up to this
 MANY = 500  # images from which on worker processes are worth starting
@@ -83,6 +82,11 @@ class FolderImages:
     def __len__(self) -> int:
         """Batches in one pass."""
         return -(-self.images // self.batch_size)
+
+    def share(self, index: int, count: int) -> "FolderImages":
+        """Every `count`-th batch from the one of this index on."""
+        firsts = range(index * self.batch_size, self.images, count * self.batch_size)
+        return replace(self, order=sum((self.order[first : first + self.batch_size] for first in firsts), ()))
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         whole = self.images == len(self.dataset)
@@ -163,77 +167,6 @@ class _Classes(ImageFolder):
             for name, images in self._found.items()
             for image in images
         ]
-
-
-def class_numbers(names: Sequence[str], config: PretrainedCfg, where: object = "The data") -> list[int]:
-    """The model's number of each class.
-
-    Classes that the model has by name, by the WordNet id of an ImageNet model or by its `label_names`, get the
-    number of that name, and may be some of the model's. Others must be as many as the model's classes and are
-    numbered in alphabetical order, capital and small letters alike; a warning says so where that makes a difference.
-
-    Raises:
-        ValueError: classes that are not the model's.
-    """
-    if (numbers := _numbers_by_name(names, config)) is not None:
-        return [numbers[name] for name in names]
-    known = _names(config)
-    if len(names) != config.num_classes:
-        unknown = [name for name in names if name not in known[0]][:3]
-        raise ValueError(
-            f"{where} has {len(names)} classes and {config.architecture} tells {config.num_classes} apart. Give a "
-            "folder with as many classes as the model has or, for an ImageNet model, one whose folders are named by "
-            f"WordNet ids (these are not: {', '.join(unknown)})."
-        )
-    if own := known[1]:
-        unknown = [name for name in names if name not in own][:3]
-        raise ValueError(
-            f"{where} has classes that {config.architecture} does not have by name: {', '.join(unknown)}. Its own are "
-            f"{', '.join(own[:5])}{', ...' if own[5:] else ''}; name the folders so."
-        )
-    order = sorted(names, key=lambda name: (name.casefold(), name))
-    if order != sorted(names):
-        warnings.warn(
-            f"{where}: classes are numbered by alphabet, capital and small letters alike: {', '.join(order[:3])}, ... "
-            "If the model numbers them otherwise (torchvision puts capitals first), give it label_names in its config.",
-            stacklevel=2,
-        )
-    return [order.index(name) for name in names]
-
-
-def _names(config: PretrainedCfg) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The WordNet ids of a model's classes and its `label_names`, each in the model's order; empty without."""
-    subset = infer_imagenet_subset(config.to_dict())
-    return tuple(ImageNetInfo(subset).label_names()) if subset else (), tuple(config.label_names or ())
-
-
-def _numbers_by_name(names: Iterable[str], config: PretrainedCfg) -> dict[str, int] | None:
-    """The model's numbers by the names that it has for its classes; None unless all of these are among them."""
-    for known in _names(config):
-        numbers = {name: number for number, name in enumerate(known)}
-        if numbers.keys() >= set(names):
-            return numbers
-    return None
-
-
-def require_same_classes(first: Path, second: Path, config: PretrainedCfg) -> None:
-    """Raise ValueError unless two splits have the same classes, or the model has all of them by name.
-
-    Args:
-        first, second: folders with a folder for every class.
-        config: of the model.
-    """
-    ours, theirs = set(class_names(first)), set(class_names(second))
-    if ours == theirs or _numbers_by_name(ours | theirs, config) is not None:
-        return
-    parts = [
-        f"only {folder} has {', '.join(sorted(names)[:5])}{f' and {len(names) - 5} more' if names[5:] else ''}"
-        for folder, names in ((first, sorted(ours - theirs)), (second, sorted(theirs - ours))) if names
-    ]  # fmt: skip
-    raise ValueError(
-        "The splits must have folders of the same names, letter for letter, since they say what class an image is of: "
-        f"{' and '.join(parts)}. Rename or add folders."
-    )
 
 
 class DamagedImage(ValueError):

@@ -1,4 +1,4 @@
-"""The one listing of a folder of classes that everything that reads or checks images goes by.
+"""The one listing of a folder of classes that everything that reads or checks images goes by, and their numbers.
 
 A class is a folder; an image is a file in it, or in folders below it, whose name ends as torchvision's `IMG_EXTENSIONS`
 do, in small letters or capitals. What is hidden (its name begins with a dot) or a system's (`_SYSTEM`) is left out
@@ -8,9 +8,12 @@ wherever it lies, and so are other files. Links are followed.
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from timm.data import ImageNetInfo, infer_imagenet_subset
+from timm.models import PretrainedCfg
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 _SYSTEM = {"__macosx", "@eadir", "@tmp", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found",
@@ -103,3 +106,102 @@ def _walk(folder: str, inside: str = "", above: tuple[str, ...] = ()) -> Iterato
 
 def _visible(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in _SYSTEM
+
+
+def class_numbers(names: Sequence[str], config: PretrainedCfg, where: object = "The data") -> list[int]:
+    """The model's number of each class.
+
+    Classes that the model has by name, by the WordNet id of an ImageNet model or by its `label_names`, get the
+    number of that name, and may be some of the model's. Others must be as many as the model's classes and are
+    numbered in alphabetical order, capital and small letters alike; a warning says so where that makes a difference.
+
+    Raises:
+        ValueError: classes that are not the model's.
+    """
+    if (numbers := _numbers_by_name(names, config)) is not None:
+        return [numbers[name] for name in names]
+    known = _names(config)
+    if len(names) != config.num_classes:
+        unknown = [name for name in names if name not in known[0]][:3]
+        raise ValueError(
+            f"{where} has {len(names)} classes and {config.architecture} tells {config.num_classes} apart. Give a "
+            "folder with as many classes as the model has or, for an ImageNet model, one whose folders are named by "
+            f"WordNet ids (these are not: {', '.join(unknown)})."
+        )
+    if own := known[1]:
+        unknown = [name for name in names if name not in own][:3]
+        raise ValueError(
+            f"{where} has classes that {config.architecture} does not have by name: {', '.join(unknown)}. Its own are "
+            f"{', '.join(own[:5])}{', ...' if own[5:] else ''}; name the folders so."
+        )
+    order = sorted(names, key=lambda name: (name.casefold(), name))
+    if order != sorted(names):
+        warnings.warn(
+            f"{where}: classes are numbered by alphabet, capital and small letters alike: {', '.join(order[:3])}, ... "
+            "If the model numbers them otherwise (torchvision puts capitals first), give it label_names in its config.",
+            stacklevel=2,
+        )
+    return [order.index(name) for name in names]
+
+
+def _names(config: PretrainedCfg) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The WordNet ids of a model's classes and its `label_names`, each in the model's order; empty without."""
+    subset = infer_imagenet_subset(config.to_dict())
+    return tuple(ImageNetInfo(subset).label_names()) if subset else (), tuple(config.label_names or ())
+
+
+def _numbers_by_name(names: Iterable[str], config: PretrainedCfg) -> dict[str, int] | None:
+    """The model's numbers by the names that it has for its classes, its own before WordNet's; None unless all of these
+    are among them.
+    """
+    for known in reversed(_names(config)):
+        numbers = {name: number for number, name in enumerate(known)}
+        if numbers.keys() >= set(names):
+            return numbers
+    return None
+
+
+def require_same_classes(first: Path, second: Path, config: PretrainedCfg) -> None:
+    """Raise ValueError unless two splits have the same classes, or the model has all of them by name.
+
+    Args:
+        first, second: folders with a folder for every class.
+        config: of the model.
+    """
+    ours, theirs = set(class_names(first)), set(class_names(second))
+    if ours == theirs or _numbers_by_name(ours | theirs, config) is not None:
+        return
+    parts = [
+        f"only {folder} has {', '.join(sorted(names)[:5])}{f' and {len(names) - 5} more' if names[5:] else ''}"
+        for folder, names in ((first, sorted(ours - theirs)), (second, sorted(theirs - ours))) if names
+    ]  # fmt: skip
+    raise ValueError(
+        "The splits must have folders of the same names, letter for letter, since they say what class an image is of: "
+        f"{' and '.join(parts)}. Rename or add folders."
+    )
+
+
+def split_folder(folder: Path, split: str) -> Path:
+    """The folder of a split of the reader's own images; one without a `val` is itself what accuracy is measured on.
+
+    Args:
+        folder: with a folder of classes for every split, or with the classes themselves.
+        split: "train", "val" or what else it is called.
+
+    Raises:
+        FileNotFoundError: no such split.
+    """
+    there = set(class_names(folder)) if folder.is_dir() else set()
+    if split in there:
+        return folder / split
+    if split == "val" and not (there and there <= {"train", "test", "valid", "validation"}):
+        return folder
+    if split == "val":
+        raise FileNotFoundError(
+            f"{folder} has no val folder, but {', '.join(sorted(there))}; name the split that accuracy is measured on "
+            "val."
+        )
+    what = ", so there is nothing to fine-tune on" if split == "train" else ""
+    raise FileNotFoundError(
+        f"{folder} has no {split} folder{what}; put one there, with a folder of images for every class."
+    )

@@ -74,6 +74,21 @@ def calibration_error(told: torch.Tensor, classes: torch.Tensor, bins: int = BIN
     if not (told >= 0).all() or not ((told.sum(1) - 1).abs() < SLACK).all():
         raise ValueError("Each image's probabilities must be 0 or more and have the sum 1; give a softmax's.")
     sure, best = told.max(1)
-    right = (best == classes).double()
+    return error_of_confidence(sure, best == classes, bins)
+
+
+def error_of_confidence(sure: torch.Tensor, right: torch.Tensor, bins: int = BINS) -> float:
+    """`calibration_error` of the largest probabilities alone.
+
+    Args:
+        sure: float (images,), one image or more.
+        right: bool (images,), whether that prediction is right.
+        bins: how many.
+
+    Returns:
+        A share in [0, 1].
+    """
+    sure = sure.double()
     where = torch.bucketize(sure, torch.arange(1, bins, dtype=torch.float64, device=sure.device) / bins)
-    return sum(float((sure - right)[where == each].sum().abs()) for each in where.unique()) / len(told)
+    off = sure - right.double()
+    return sum(float(off[where == each].sum().abs()) for each in where.unique()) / len(sure)

@@ -82,7 +82,7 @@ class Evidence:
         if setting.steps and not self.profile.finetunes_in_notebooks:
             raise LookupError(
                 f"{setting.model} at {setting.ratio:.0%} by {setting.method} was not fine-tuned yet, which takes days: "
-                f"'accelerate launch -m swinprune_lite.cli.finetune {setting.model} --profile {self.profile.name} "
+                f"'accelerate launch -m swinprune_lite finetune {setting.model} --profile {self.profile.name} "
                 f"--method {setting.method} --ratio {setting.ratio} --batch-size {self.profile.batch_size}' (and "
                 "--data, if the notebook has it), then run this notebook again; or set `models` and `ratios` to what "
                 "is there. Table 3 needs no fine-tuning."

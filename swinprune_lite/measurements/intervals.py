@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
+import pandas as pd
 import torch
+from scipy.stats import binomtest
 from scipy.stats import t as student
 
 
@@ -21,6 +23,53 @@ def interval(percent: float, images: int) -> float:
         return math.nan
     share = percent / 100
     return 100 * 1.96 * math.sqrt(share * (1 - share) / images)
+
+
+def score_interval(right: int, images: int) -> tuple[float, float]:
+    """Ends, in percent, of the 95 % interval of a share of images, by Wilson (1927).
+
+    It holds for few images too, and where all are right or none, of which `interval` says 0.
+
+    Args:
+        right: images that are, at most `images`.
+        images: of which they are; 1 or more.
+
+    Raises:
+        ValueError: other numbers.
+    """
+    if not 0 <= right <= images or images < 1:
+        raise ValueError(f"Of 1 image or more, 0 to all are right; got {right!r} of {images!r}.")
+    ends = binomtest(right, images).proportion_ci(0.95, "wilson")
+    return 100 * float(ends.low), 100 * float(ends.high)
+
+
+def accuracy(right: torch.Tensor) -> dict[str, float] | None:
+    """Share of the images that are right: "percent", its "low" and "high" end by `score_interval`, and "half" of
+    what is between them; None of no images.
+
+    Args:
+        right: which images are, bool (images,).
+    """
+    if not len(right):
+        return None
+    low, high = score_interval(int(right.sum()), len(right))
+    return {"percent": 100 * int(right.sum()) / len(right), "half": (high - low) / 2, "low": low, "high": high}
+
+
+def recalls(right: torch.Tensor, own: torch.Tensor) -> pd.DataFrame:
+    """Recall of every class: the share of its images that are right.
+
+    Args:
+        right: which images are, bool (images,).
+        own: their own classes, int64 (images,).
+
+    Returns:
+        Indexed by class, of those that have images: images, percent, low and high (of `score_interval`), and half, half
+        of the distance between these.
+    """
+    kinds = own.unique().tolist()
+    rows = [{"images": int((own == kind).sum())} | accuracy(right[own == kind]) for kind in kinds]
+    return pd.DataFrame(rows, index=kinds)
 
 
 def spread(values: Sequence[float]) -> float:
@@ -77,3 +126,17 @@ def paired_difference(first: Sequence[torch.Tensor], second: Sequence[torch.Tens
     over_images = 100 * 1.96 * differences.mean(0).std().item() / math.sqrt(images) if images > 1 else math.nan
     over_seeds = spread(means) if len(means) > 1 else 0.0
     return sum(means) / len(means), math.hypot(over_images, over_seeds)
+
+
+def matched_difference(first: torch.Tensor, second: torch.Tensor) -> tuple[float, float]:
+    """As `paired_difference` of one replicate, where the images are few: half by Agresti and Min (2005).
+
+    Half an image is added to each of the four kinds (right by both, by one or the other, by none), so that a handful of
+    equal verdicts does not pass for certainty.
+
+    Args:
+        first, second: which images were right, bool (images,), of the same images; one or more.
+    """
+    images, won, lost = len(first) + 2, int((first & ~second).sum()) + 0.5, int((second & ~first).sum()) + 0.5
+    half = 1.96 * math.sqrt(won + lost - (won - lost) ** 2 / images) / images
+    return 100 * (won - lost) / len(first), 100 * half

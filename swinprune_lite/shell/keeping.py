@@ -17,6 +17,8 @@ from swinprune_lite.pruning.masks import check_masks
 from swinprune_lite.types import Masks
 
 PARTS = ("architecture", "arguments", "groups", "image_size", "pruned")
+TAKEN = ("mean", "std", "interpolation", "crop_pct", "crop_mode", "label_names")
+"""What timm knows of the images that weights were trained on, and how their classes are called, in `pretrained_cfg`."""
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -48,7 +50,9 @@ def keep(
     """
     if dtype not in storage.VALUES:
         raise ValueError(f"dtype must be one of {', '.join(storage.VALUES)}; got {dtype!r}.")
+    known = getattr(model, "pretrained_cfg", None) or {}
     note = {"image_size": list(image_size), "pruned": dict(pruned)}
+    note |= {"images": {key: known[key] for key in TAKEN if known.get(key) is not None}}
     if masks is None:
         model = copy.deepcopy(model).to(storage.VALUES[dtype])
         compact_files.save_compact(model, path, architecture, None if _lite(architecture) else arguments, note)
@@ -86,6 +90,14 @@ def kept_pruned(path: str | Path) -> tuple[nn.Module, dict, Masks]:
     except ValueError as error:
         raise ValueError(f"{path} does not hold the model that it names: {error}; make it again.") from error
     return widened(model), said, masks
+
+
+def remember(model: nn.Module, said: Mapping[str, object]) -> None:
+    """Give a model's `pretrained_cfg` what its file says of its images; earlier files say nothing of them."""
+    if (images := said.get("images")) and isinstance(images, dict):
+        own = {key: tuple(value) if isinstance(value, list) else value for key, value in images.items() if key in TAKEN}
+        own |= {"num_classes": model.num_classes} if "label_names" in own else {}
+        model.pretrained_cfg = dict(getattr(model, "pretrained_cfg", None) or {}) | own
 
 
 def widened(model: nn.Module) -> nn.Module:

@@ -15,11 +15,11 @@ from swinprune_lite.acceleration import compact_files, storage
 from swinprune_lite.acceleration.saving import about
 from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
-from swinprune_lite.files import read_safetensors, sha256
+from swinprune_lite.files import SHIPPED, read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
 from swinprune_lite.models.lite import lite_card, load_lite
 from swinprune_lite.shell.counted import Counted
-from swinprune_lite.shell.keeping import kept_pruned, widened
+from swinprune_lite.shell.keeping import kept_pruned, remember, widened
 from swinprune_lite.types import Masks
 
 FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
@@ -95,6 +95,16 @@ def load_model(name: str, arch: str | None = None, image_size: tuple[int, int] |
     return _checked(model, name, architecture, digest, image_size, arguments=arguments or {})
 
 
+def file_of(name: str) -> Path:
+    """The file that holds the weights of a model of `load_model`."""
+    if (path := Path(name).expanduser()).is_file():
+        return path
+    lite, _, seed = name.partition(":")
+    if "_lite_" in lite:
+        return SHIPPED / f"{lite}_seed{int(seed or 0)}.safetensors"
+    return pretrained.weights_file(name)
+
+
 def _from_file(name: str, path: Path, arch: str | None, image_size: tuple[int, int] | None) -> Loaded:
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}; give a model's file, or a name that timm knows.")
@@ -140,6 +150,7 @@ def _checked(
     **more,
 ) -> Loaded:
     """`Loaded`, with an image size that the model takes."""
+    remember(model, said or {})
     shape = image_shape(model, image_size)
     if image_size:
         count_products(model, shape)

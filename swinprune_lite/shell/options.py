@@ -23,6 +23,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No tables, progress 
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="What to write; see above.")]
 
+Data = Annotated[
+    str, typer.Option(metavar="FOLDER", help='With a folder of images for every class, or "lite": the pairs that ship.')
+]
+Split = Annotated[str, typer.Option(help="Which folder in --data; of a folder without a val, val is itself.")]
+ClassMap = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Names of the classes, one a line, in the model's order.")
+]
+Against = Annotated[str | None, typer.Option(metavar="MODEL", help="Another model, such as the dense one.")]
+AgainstArch = Annotated[
+    str | None, typer.Option("--against-arch", metavar="NAME", help="As --arch, of --against's checkpoint file.")
+]
+
 
 def image_size(text: str | None) -> tuple[int, int] | None:
     """(height, width) in pixels of "224" or "256x192".

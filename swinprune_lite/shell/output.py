@@ -14,7 +14,8 @@ NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
 WIDE = 160  # columns of a tree in a file or a pipe
 EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx", "distributed": "grid", "skimage": "pretrained"}
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
-EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
+EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError,
+            FloatingPointError)  # fmt: skip
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
 
 
@@ -84,7 +85,7 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[SimpleNamespace]:
-        """A bar on the error output while work is done; `advance(1)` after each of its `total` steps.
+        """A bar on the error output while work is done; `advance(1)` after each of its `total` steps, or `reach(n)`.
 
         Args:
             what: is done, in a word or two.
@@ -97,4 +98,6 @@ class Output:
         hidden = self.quiet or not self.error.is_terminal
         with Progress(*columns, console=self.error, transient=True, disable=hidden) as bar:
             task = bar.add_task(what, total=total)
-            yield SimpleNamespace(advance=lambda steps=1: bar.advance(task, steps))
+            yield SimpleNamespace(
+                advance=lambda steps=1: bar.advance(task, steps), reach=lambda done: bar.update(task, completed=done)
+            )

@@ -4,9 +4,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from swinprune_lite import __version__
 from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import atomic, read_json
+from swinprune_lite.files import atomic, read_json, require_writable
 from swinprune_lite.provenance import provenance
 from swinprune_lite.shell.named import Loaded
 
@@ -62,6 +64,38 @@ def record(
         "results": results,
     }
     return json.loads(json.dumps(found, default=str, allow_nan=False))
+
+
+def claim(path: str | Path, command: str) -> None:
+    """Raise OSError or ValueError unless a record can be written here, and replaces at most one of the same command."""
+    path = Path(path)
+    require_writable(path)
+    if path.suffix != ".json":
+        raise ValueError(f"A record is a .json file; got {path}.")
+    try:
+        ours = not path.exists() or read(path)["command"] == command
+    except ValueError:
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is there already and is no record of `swinprune {command}`; give another name.")
+
+
+def claim_table(path: str | Path, begins: str, command: str) -> None:
+    """As `claim`, of a table (.csv) that begins with these letters and the record beside it."""
+    path = Path(path)
+    require_writable(path)
+    if path.suffix != ".csv":
+        raise ValueError(f"A table is a .csv file; got {path}.")
+    if path.is_file() and not path.read_bytes().startswith(begins.encode()):
+        raise ValueError(f"{path} is there already and is no table of `swinprune {command}`; give another name.")
+    claim(path.with_suffix(".json"), command)
+
+
+def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, object]) -> None:
+    """Write a table (.csv), and its record beside it."""
+    with atomic(path) as temporary:
+        rows.to_csv(temporary, index=False)
+    write(Path(path).with_suffix(".json"), record)
 
 
 def write(path: str | Path, record: Mapping[str, object]) -> None:

@@ -20,7 +20,6 @@ from swinprune_lite.data.folders import (
     FolderImages,
     Transform,
     evaluation_images,
-    require_same_classes,
 )
 from swinprune_lite.data.imagenette import (
     IMAGENETTE_SIZES,
@@ -28,7 +27,7 @@ from swinprune_lite.data.imagenette import (
     fetch_imagenette,
     find_imagenette,
 )
-from swinprune_lite.data.listing import class_names, listing_digest
+from swinprune_lite.data.listing import class_names, listing_digest, require_same_classes, split_folder
 from swinprune_lite.files import atomic, home, read_json
 from swinprune_lite.models.pretrained import (
     PAPER_MODELS,
@@ -140,7 +139,7 @@ class Pretrained:
     def _split(self, split: str) -> Path:
         """The folder of a split, checked once in a process."""
         if self.data == "folder":
-            return _own(self.folder, split)
+            return split_folder(self.folder, split)
         return (_imagenette if self.data == "imagenette" else _imagenet)(self.folder, split)
 
     def _compare_splits(self, model: str) -> None:
@@ -216,21 +215,3 @@ def _imagenet(folder: Path | None, split: str) -> Path:
             "'swinprune fetch imagenet'."
         )
     return place
-
-
-def _own(folder: Path, split: str) -> Path:
-    """`val` and `train` of the reader's folder; one without a `val` is itself what accuracy is measured on."""
-    there = set(class_names(folder)) if folder.is_dir() else set()
-    if split == "val" and "val" not in there:
-        if there and there <= {"train", "test", "valid", "validation"}:
-            raise FileNotFoundError(
-                f"{folder} has no val folder, but {', '.join(sorted(there))}; name the split that accuracy is measured "
-                "on val."
-            )
-        return folder
-    if split not in there:
-        raise FileNotFoundError(
-            f"{folder} has no {split} folder, so there is nothing to fine-tune on; put one there, with a folder of "
-            "images for every class."
-        )
-    return folder / split

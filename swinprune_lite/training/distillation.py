@@ -10,6 +10,13 @@ from torch import nn
 from swinprune_lite.anatomy.inputs import image_type
 
 
+@torch.no_grad()
+def told(teacher: nn.Module, images: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """A teacher's probabilities (B, classes) of images (B, C, H, W), on its own device; see `Taught`."""
+    device, dtype = image_type(teacher)
+    return (teacher(images.to(device, dtype)) / temperature).softmax(-1)
+
+
 @dataclass
 class Taught:
     """Batches in which the classes give way to a teacher's probabilities; for `finetune`.
@@ -42,8 +49,5 @@ class Taught:
             self.batches.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        device, dtype = image_type(self.teacher)
         for images, _ in self.batches:
-            with torch.no_grad():
-                logits = self.teacher(images.to(device, dtype))
-            yield images, (logits / self.temperature).softmax(-1)
+            yield images, told(self.teacher, images, self.temperature)

@@ -3,9 +3,12 @@
 import copy
 import math
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import NamedTuple
 
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import nn
 
 from swinprune_lite.anatomy.inputs import image_type
@@ -24,6 +27,32 @@ class Accuracy(NamedTuple):
     top1: float
     top5: float
     images: int
+
+
+class Answers(NamedTuple):
+    """What a classifier says to every image.
+
+    Attributes:
+        rank: how many classes it prefers to the image's own, int64 (images,).
+        own: the image's own class, int64 (images,).
+        sure: the largest probability of the softmax of its logits, float64 (images,).
+        classes: that it tells apart.
+    """
+
+    rank: torch.Tensor
+    own: torch.Tensor
+    sure: torch.Tensor
+    classes: int
+
+    @property
+    def top1(self) -> torch.Tensor:
+        """Whether the image's class is the first predicted, bool (images,)."""
+        return self.rank < 1
+
+    @property
+    def top5(self) -> torch.Tensor:
+        """Whether it is among the first five, bool (images,); (0,) of a model with fewer than five classes."""
+        return (self.rank if self.classes >= 5 else self.rank[:0]) < 5
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch]) -> Accuracy:
@@ -59,33 +88,78 @@ def verdicts(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, 
         ValueError: no images; a batch that is not such a pair, or has a class that the model does not; a model
             without weights, or whose logits are not (B, classes), of two classes or more, and finite.
     """
-    rank, classes = _judge(model, batches)
-    return rank < 1, (rank if classes >= 5 else rank[:0]) < 5
+    found = answers(model, batches)
+    return found.top1, found.top5
 
 
-def _judge(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, int]:
-    """How many classes the model prefers to each image's own, int64 (images,), and how many it tells apart."""
+def answers(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    accelerator: Accelerator | None = None,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Answers:
+    """What the model says to every image; see `verdicts`, which says also what may be raised.
+
+    Args:
+        model: as there.
+        batches: as there; with several processes each takes every so-many-th batch, by the batches' own `share`
+            (index, processes) if they have one.
+        accelerator: of Hugging Face Accelerate; None: one process. Every process has the model on its own device, and
+            gets the answers to all images.
+        progress: called with the images of each batch of this process.
+    """
     check_weights(model)
     device, dtype = image_type(model)
+    index, count = (accelerator.process_index, accelerator.num_processes) if accelerator else (0, 1)
+    found: list[tuple[int, Answers]] = []
     precise = None
-    found = []
     with in_evaluation(model), plain_arithmetic(), torch.inference_mode():
-        for inputs, classes in pairs(batches):
+        for number, (inputs, own) in enumerate(pairs(_share(batches, index, count))):
             if not len(inputs):
                 continue
             logits = model(inputs.to(device, dtype))
-            count = check_logits(logits, len(inputs))
-            check_range(classes, count)
-            rank, doubtful = _ranks(logits.cpu(), classes)
+            classes = check_logits(logits, len(inputs))
+            check_range(own, classes)
+            logits, own = logits.cpu(), own.cpu()
+            rank, doubtful = _ranks(logits, own)
             if doubtful.any():
                 precise = _in_float64(model) if precise is None else precise
                 again = precise(inputs[doubtful])
                 if again is not None:
-                    rank[doubtful], _ = _ranks(again, classes[doubtful])
-            found.append(rank)
+                    rank[doubtful], _ = _ranks(again, own[doubtful])
+            sure = logits.double().softmax(1).amax(1)
+            found.append((index + number * count, Answers(rank, own, sure, classes)))
+            progress(len(inputs))
+    if count > 1:
+        found = gather_object(found)
     if not found:
         raise ValueError("There are no images to evaluate on: the batches are empty.")
-    return torch.cat(found), count
+    parts = [part for _, part in sorted(found, key=lambda pair: pair[0])]
+    return Answers(*(torch.cat([part[place] for part in parts]) for place in range(3)), parts[0].classes)
+
+
+class Mixed(nn.Module):
+    """A model in torch's automatic mixed precision: bfloat16 on a CPU, float16 on a GPU; its logits are float32.
+
+    What `answers` judges again in float64 is judged in float64.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """images (B, C, H, W) to logits (B, classes)."""
+        with torch.autocast(images.device.type):
+            logits = self.model(images)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _share(batches: Iterable[Batch], index: int, count: int) -> Iterable[Batch]:
+    """Every `count`-th batch from the one of this index on."""
+    if count == 1:
+        return batches
+    return batches.share(index, count) if hasattr(batches, "share") else islice(batches, index, None, count)
 
 
 def _in_float64(model: nn.Module) -> Callable[[torch.Tensor], torch.Tensor | None]:
@@ -110,7 +184,7 @@ def _ranks(logits: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, t
     """
     if not torch.isfinite(logits).all():
         raise ValueError("The model's logits are not finite; check its weights for NaN or infinity.")
-    classes = classes.cpu()[:, None]
+    classes = classes[:, None]
     own = logits.gather(1, classes)
     earlier = torch.arange(logits.shape[1], device=logits.device) < classes
     rank = ((logits > own) | ((logits == own) & earlier)).sum(1)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from numbers import Integral
 from pathlib import Path
@@ -21,10 +22,12 @@ from swinprune_lite.training.batches import (
     Batch,
     check_ahead,
     check_logits,
+    check_range,
     check_trainable,
     check_training_batch,
     outputs,
 )
+from swinprune_lite.training.distillation import told
 from swinprune_lite.training.recipe import Recipe
 from swinprune_lite.training.state import identity_of, load_state, save_state, state_of_run
 from swinprune_lite.training.surroundings import (
@@ -43,6 +46,8 @@ def finetune(
     accelerator: Accelerator | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
+    teacher: nn.Module | None = None,
+    after_epoch: Callable[[list[float]], None] = lambda losses: None,
 ) -> list[float]:
     """Train in place; masks held by `apply_masks` stay held. The model comes back in its own precision and mode.
 
@@ -61,6 +66,10 @@ def finetune(
         checkpoint: a file, written after every epoch and gone on from if it is there; None: none.
         seed: of mixup and of the model's own randomness. Python's, NumPy's and torch's generators are seeded
             from it anew in every epoch, so that a run that was resumed equals one that was not.
+        teacher: in evaluation mode and on the accelerator's device, images to logits (B, classes); its probabilities of
+            each image, mixed as it was, take the classes' place. None: the classes are learned.
+        after_epoch: called in every process with the losses so far, before the epoch's checkpoint is written: after a
+            kill the epoch is done again, this with it.
 
     Returns:
         The loss of every step, the mean over the processes; of a resumed run from its very beginning.
@@ -86,7 +95,8 @@ def finetune(
         torch.enable_grad(),
     ):  # fmt: skip
         check_ahead(model, batches, recipe.mixes, accelerator.num_processes)
-        return _train(model, batches, recipe, progress, accelerator, checkpoint, seed)
+        shares = _Shares(recipe, model, accelerator, teacher)
+        return _train(model, batches, recipe, progress, accelerator, checkpoint, seed, shares, after_epoch)
 
 
 @contextmanager
@@ -130,6 +140,8 @@ def _train(
     accelerator: Accelerator,
     checkpoint: Path | None,
     seed: int,
+    shares: "_Shares",
+    after_epoch: Callable[[list[float]], None],
 ) -> list[float]:
     steps_an_epoch = len(batches) // accelerator.num_processes
     steps = recipe.epochs * steps_an_epoch
@@ -146,11 +158,11 @@ def _train(
             load_state(state, parts, checkpoint)
         replaced = "forward" in vars(model)
         wrapped, optimizer = accelerator.prepare(model, optimizer)
-        shares = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
+        batches = accelerator.prepare(batches) if isinstance(batches, DataLoader) else batches
         try:
             for epoch in range(len(losses) // steps_an_epoch, recipe.epochs):
                 set_seed((1_000_003 * seed + 1_009 * epoch) % 2**31, device_specific=True)
-                for images, targets in _share(shares, epoch, steps_an_epoch, accelerator, recipe, model):
+                for images, targets in shares.of(batches, epoch, steps_an_epoch):
                     losses.append(_step(accelerator, wrapped, optimizer, recipe, images, targets, len(losses)))
                     schedule.step()
                     progress(len(losses), steps)
@@ -160,6 +172,7 @@ def _train(
                         f"Epoch {epoch} ended after {done} of {steps_an_epoch} batches; give batches that can be "
                         "iterated once an epoch and are as many as their length says."
                     )
+                after_epoch(losses)
                 if checkpoint and accelerator.is_main_process:
                     save_state(checkpoint, parts, identity, losses)
             accelerator.wait_for_everyone()
@@ -194,19 +207,32 @@ def _step(
     return mean
 
 
-def _share(
-    batches: Iterable, epoch: int, steps: int, accelerator: Accelerator, recipe: Recipe, model: nn.Module
-) -> Iterator[Batch]:
-    """This process's batches of an epoch, mixed if the recipe says so. A DataLoader was shared out by Accelerate."""
-    if hasattr(batches, "set_epoch"):
-        batches.set_epoch(epoch)
-    if not isinstance(batches, DataLoader):
-        batches = islice(batches, accelerator.process_index, None, accelerator.num_processes)
-    classes = None
-    for batch in islice(batches, steps):
-        classes = classes or outputs(model, batch)
-        images, targets = check_training_batch(batch, classes, recipe.mixes)
-        if recipe.mixes:  # in place, so not in the caller's own tensors
-            mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=classes)
-            images, targets = mix(images.clone(), targets)
-        yield images, targets
+@dataclass
+class _Shares:
+    """What each process learns from."""
+
+    recipe: Recipe
+    model: nn.Module
+    accelerator: Accelerator
+    teacher: nn.Module | None
+
+    def of(self, batches: Iterable, epoch: int, steps: int) -> Iterator[Batch]:
+        """This process's batches of an epoch, mixed if the recipe says so, and with the answers of a teacher, if any.
+
+        A DataLoader was shared out by Accelerate.
+        """
+        if hasattr(batches, "set_epoch"):
+            batches.set_epoch(epoch)
+        if not isinstance(batches, DataLoader):
+            batches = islice(batches, self.accelerator.process_index, None, self.accelerator.num_processes)
+        recipe, classes = self.recipe, None
+        for batch in islice(batches, steps):
+            classes = classes or outputs(self.model, batch)
+            images, targets = check_training_batch(batch, classes, recipe.mixes)
+            if recipe.mixes:  # in place, so not in the caller's own tensors
+                mix = Mixup(recipe.mixup, recipe.cutmix, label_smoothing=0.0, num_classes=classes)
+                images, targets = mix(images.clone(), targets)
+            if self.teacher is not None:
+                targets = told(self.teacher, images)
+                check_range(targets, classes)
+            yield images, targets

@@ -25,9 +25,15 @@ from swinprune_lite.data.folders import (
     class_numbers,
     evaluation_images,
     open_folder,
-    require_same_classes,
 )
-from swinprune_lite.data.listing import class_images, class_names, list_folder, listing_digest
+from swinprune_lite.data.listing import (
+    class_images,
+    class_names,
+    list_folder,
+    listing_digest,
+    require_same_classes,
+    split_folder,
+)
 from swinprune_lite.models.pretrained import PAPER_MODELS, config
 
 CONFIG = config(PAPER_MODELS[0])
@@ -385,3 +391,33 @@ def test_a_relative_folder_stays_the_same_one(tmp_path, monkeypatch):
     assert listing_digest(Path("val")) != digest
     other = evaluation_images(Path("val"), _classes(2), SMALL, 4)
     assert (_seen(one), _seen(other), _seen(one)) == ((4, 4, 0), (6, 6, 255), (4, 4, 0))
+
+
+def test_a_share_of_the_batches_is_every_so_many_th(folder):
+    whole = evaluation_images(folder, CONFIG, SMALL, 4)
+    shares = [whole.share(index, 3) for index in range(3)]
+    assert [share.images for share in shares] == [12, 10, 8]
+    batches = [list(share) for share in shares]
+    for number, (images, classes) in enumerate(whole):
+        found = batches[number % 3][number // 3]
+        assert torch.equal(found[0], images)
+        assert torch.equal(found[1], classes)
+
+
+def test_a_model_s_own_names_come_before_wordnet_s():
+    names = ImageNetInfo().label_names()
+    own = replace(CONFIG, label_names=tuple(reversed(names)))
+    assert class_numbers(names[:2], own) == [999, 998]
+    assert class_numbers(names[:2], replace(CONFIG, label_names=("tench", *names[1:]))) == [0, 1]
+
+
+def test_splits_of_one_s_own_folder(tmp_path):
+    make_folder(tmp_path / "own" / "test", ["a", "b"], 1)
+    assert split_folder(tmp_path / "own", "test") == tmp_path / "own" / "test"
+    assert split_folder(tmp_path / "own" / "test", "val") == tmp_path / "own" / "test"
+    with pytest.raises(FileNotFoundError, match="has no val folder, but test; name the split"):
+        split_folder(tmp_path / "own", "val")
+    with pytest.raises(FileNotFoundError, match="has no train folder, so there is nothing to fine-tune on"):
+        split_folder(tmp_path / "own", "train")
+    with pytest.raises(FileNotFoundError, match="has no dev folder; put one there"):
+        split_folder(tmp_path / "own", "dev")

@@ -6,7 +6,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swinprune_lite.measurements.intervals import interval, paired_difference, spread
+from swinprune_lite.measurements.intervals import (
+    accuracy,
+    interval,
+    matched_difference,
+    paired_difference,
+    recalls,
+    score_interval,
+    spread,
+)
 
 
 def test_interval_of_one_half():
@@ -65,3 +73,46 @@ def test_paired_differences_need_replicates_on_both_sides():
     difference, half = paired_difference([one[:1]], [~one[:1]])
     assert difference == 100
     assert math.isnan(half)
+
+
+@given(st.integers(1, 200).flatmap(lambda images: st.tuples(st.integers(0, images), st.just(images))))
+def test_score_interval_is_where_the_normal_test_does_not_reject(case):
+    right, images = case
+    for end in score_interval(right, images):
+        share = end / 100
+        deviation = np.sqrt(share * (1 - share) / images)
+        assert abs(right / images - share) == pytest.approx(1.959964 * deviation, abs=1e-6)
+    low, high = score_interval(right, images)
+    assert 0 <= low <= 100 * right / images <= high <= 100
+    assert high - low > 0
+
+
+def test_shares_of_nothing_are_refused():
+    for right, images in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="Of 1 image or more, 0 to all are right"):
+            score_interval(right, images)
+    assert accuracy(torch.zeros(0, dtype=torch.bool)) is None
+    assert accuracy(torch.tensor([True, False]))["percent"] == 50
+
+
+def test_recall_is_counted_class_by_class():
+    own = torch.tensor([7, 2, 7, 7, 2, 5])
+    right = torch.tensor([True, False, False, True, False, True])
+    found = recalls(right, own)
+    assert found.images.to_dict() == {2: 2, 5: 1, 7: 3}
+    assert found.percent.to_dict() == pytest.approx({2: 0, 5: 100, 7: 200 / 3})
+    assert (found.low[7], found.high[7]) == score_interval(2, 3)
+    assert found.half[2] == pytest.approx(score_interval(0, 2)[1] / 2)
+
+
+def test_a_matched_difference_of_few_images_is_never_sure():
+    right = torch.tensor([True, True, False])
+    points, half = matched_difference(right, right)
+    assert (points, half > 30) == (0, True)
+    many = torch.arange(10_000) % 3 == 0
+    other = torch.arange(10_000) % 5 == 0
+    assert matched_difference(many, other) == pytest.approx(paired_difference([many], [other]), abs=0.01)
+    first, second = torch.tensor([True, True, True, False]), torch.tensor([False, False, True, True])
+    found = matched_difference(first, second)
+    assert found[0] == 25
+    assert found[1] == pytest.approx(100 * 1.96 * np.sqrt((2.5 + 1.5) - (2.5 - 1.5) ** 2 / 6) / 6)

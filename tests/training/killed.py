@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 
-COMMAND = Path(__file__).parents[2] / "swinprune_lite" / "cli" / "finetune.py"
 _, what, number, *arguments = sys.argv
 left = int(number)
 
@@ -36,5 +35,5 @@ if what == "step":
     torch.optim.AdamW.step = killed_in(torch.optim.AdamW.step)
 else:
     torch.save = killed_in(torch.save, lambda state, path: Path(path).write_bytes(b"half a state"))
-sys.argv = [str(COMMAND), *arguments]
-runpy.run_path(str(COMMAND), run_name="__main__")
+sys.argv = ["swinprune", "finetune", *arguments]
+runpy.run_module("swinprune_lite", run_name="__main__")

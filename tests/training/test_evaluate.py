@@ -3,6 +3,7 @@ import math
 import random
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from torch.ao.quantization import quantize_dynamic
 from torch.utils.data import DataLoader
 
 import swinprune_lite as sp
-from swinprune_lite.training.evaluate import MARGIN, _judge, _ranks, verdicts
+from swinprune_lite.training import evaluate as evaluation
+from swinprune_lite.training.evaluate import MARGIN, Mixed, _ranks, answers, verdicts
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
 
@@ -262,7 +264,7 @@ def outcome():
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(), nn.Linear(32, 6))
     data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
     losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
-    return losses, _judge(model, data)[0].tolist()
+    return losses, answers(model, data).rank.tolist()
 
 
 def set_onednn(on):
@@ -310,7 +312,7 @@ def test_what_the_process_was_set_to_has_no_part_in_a_result(name, accelerate_un
             data = [(torch.randn(8, 1, 8, 8), torch.arange(8) % 6) for _ in range(3)]
             torch.set_default_dtype(kept[0]), torch.set_default_device(kept[1])
             losses = finetune(model, data, Recipe(epochs=2, lr=1e-2, mixup=0.8, precision=torch.float32))
-            found = losses, _judge(model, data)[0].tolist()
+            found = losses, answers(model, data).rank.tolist()
             assert (torch.get_default_dtype(), torch.get_default_device()) == kept
         else:
             found = outcome()
@@ -512,3 +514,32 @@ def test_buffers_come_back_in_their_types_and_change_only_if_a_step_changed_them
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     stepped = {"layer.weight", "layer.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"}
     assert changed == (set() if bad == 0 else {*stepped, "steps", "norm.num_batches_tracked"})
+
+
+def test_processes_share_the_batches_and_put_the_answers_in_order(monkeypatch):
+    """Three processes one after the other: what each would gather is collected by hand."""
+    model = sp.load_lite("swin_lite_micro")
+    batches = [batch for batch, _ in zip(sp.lite_data("smoke", 20), range(7))]
+    whole = answers(model, batches)
+    parts, seen = [], []
+    for index in range(3):
+        monkeypatch.setattr(evaluation, "gather_object", lambda found: parts.extend(found) or found)
+        answers(model, batches, SimpleNamespace(process_index=index, num_processes=3), seen.append)
+    assert sorted(number for number, _ in parts) == list(range(7))
+    assert seen == [20] * 7
+    monkeypatch.setattr(evaluation, "gather_object", lambda found: parts)
+    gathered = answers(model, batches, SimpleNamespace(process_index=0, num_processes=3))
+    for ours, theirs in zip(gathered[:3], whole[:3]):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(whole.top1, verdicts(model, batches)[0])
+    assert torch.equal(whole.own, torch.cat([classes for _, classes in batches]))
+
+
+def test_mixed_precision_is_half_until_it_is_in_doubt():
+    model = sp.load_lite("swin_lite_micro")
+    batches = list(sp.lite_data("smoke", 50))[:1]
+    mixed = Mixed(model)(batches[0][0])
+    assert mixed.dtype == torch.float32
+    assert not torch.equal(mixed, model(batches[0][0]))
+    assert torch.equal(Mixed(model.double())(batches[0][0].double()), model(batches[0][0].double()))
+    assert (answers(Mixed(model.float()), batches).top1 == answers(model, batches).top1).float().mean() > 0.9

@@ -1,6 +1,5 @@
 """Fine-tuning by the paper's recipe: its schedule, its processes, and what a kill leaves."""
 
-import importlib
 import json
 import os
 import re
@@ -16,10 +15,8 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from accelerate import Accelerator
 from damage import silent
 from forked import Forked
-from safetensors.torch import load_file
 from stubs import make_folder, make_hub
 from timm.models import save_for_hf
 from timm.scheduler import CosineLRScheduler
@@ -27,6 +24,7 @@ from torchvision.datasets import Imagenette
 
 import swinprune_lite as sp
 from swinprune_lite import lite_data
+from swinprune_lite.jobs.images import config_of
 from swinprune_lite.training import state as checkpoint
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import PAPER_RECIPE, Recipe
@@ -126,14 +124,20 @@ def test_killed_three_times_and_resumed_to_the_same_losses(own_model, tmp_path):
         assert not (tmp_path / "killed" / "losses.csv").exists()
     assert epochs == [1, 2, 3]
     for folder in ("killed", "whole"):
-        command = [ROOT / "swinprune_lite/cli/finetune.py", *arguments[:-1], tmp_path / folder]
+        command = ["-m", "swinprune_lite", "finetune", *arguments[:-1], tmp_path / folder]
         process = Forked(command, environment)
         assert process.wait(300) == 0, process.said()
         assert "top-1" in process.said()
     curves = [pd.read_csv(tmp_path / folder / "losses.csv").loss.tolist() for folder in ("killed", "whole")]
     assert len(curves[0]) == 15
     assert curves[0] == curves[1]
-    weights = [load_file(tmp_path / folder / "model.safetensors") for folder in ("killed", "whole")]
+    loaded = [sp.load_model(str(tmp_path / folder / "latest.safetensors")) for folder in ("killed", "whole")]
+    weights = [each.model.state_dict() for each in loaded]
+    assert loaded[0].pruned["ratio"] == 0.55
+    assert loaded[0].pruned["finetuned"]["epochs"] == 5
+    histories = [json.loads((tmp_path / folder / "epochs.json").read_text()) for folder in ("killed", "whole")]
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 6
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
     zeros = sum(int((tensor == 0).sum()) for key, tensor in weights[0].items() if "qkv.weight" in key)
     assert zeros == round(0.55 * sum(t.numel() for key, t in weights[0].items() if "qkv.weight" in key))
@@ -143,13 +147,15 @@ def test_the_command_shares_the_batch_among_its_processes(tmp_path):
     make_hub(tmp_path / "hub", [SMALL])
     make_folder(tmp_path / "data" / "train", CLASSES, 1)
     make_folder(tmp_path / "data" / "val", CLASSES, 1)
-    arguments = (ROOT / "swinprune_lite/cli/finetune.py", SMALL, "--profile", "folder", "--data", tmp_path / "data",
-                 "--epochs", 1, "--batch-size", 4, "--folder", tmp_path / "out")  # fmt: skip
+    arguments = ("-m", "swinprune_lite", "finetune", SMALL, "--profile", "folder", "--data", tmp_path / "data",
+                 "--epochs", 1, "--batch-size", 4, "--output", tmp_path / "out")  # fmt: skip
     environment = {"HF_HUB_CACHE": str(tmp_path / "hub"), "SWINPRUNE_HOME": str(tmp_path / "home")}
     code, said, error = finish(run(*arguments, processes=2, **environment))
     assert code == 0, error
     assert said.count("top-1") == 1
-    assert json.loads((tmp_path / "out/card.json").read_text())["processes"] == 2
+    record = json.loads((tmp_path / "out/record.json").read_text())
+    assert record["results"]["processes"] == 2
+    assert record["results"]["images"] == 10
     assert len(pd.read_csv(tmp_path / "out/losses.csv")) == 2
 
 
@@ -160,15 +166,15 @@ def test_the_command_refuses_another_run_s_folder_and_removes_what_a_kill_left(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".state.pt.abc123").write_bytes(b"half")
     assert outside.run(capsys, monkeypatch, "finetune", *arguments).code == 0
-    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    assert not [name for name in outside.names(tmp_path / "out") if name.startswith(".")]
     next((tmp_path / "data" / "train" / "a").iterdir()).unlink()
     answer = outside.run(capsys, monkeypatch, "finetune", *arguments)
     assert answer.code == 1
     assert "belongs to another run: train " in answer.error
-    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--folder", tmp_path / "damaged")
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--output", tmp_path / "damaged")
     assert answer.code == 0
     (tmp_path / "damaged" / "state.pt").write_bytes(b"(abc\n")
-    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--folder", tmp_path / "damaged")
+    answer = outside.run(capsys, monkeypatch, "finetune", *arguments, "--output", tmp_path / "damaged")
     assert answer.code == 1
     assert "is no checkpoint of a fine-tuning" in answer.error
 
@@ -229,25 +235,32 @@ def test_a_checkpoint_that_is_none_is_refused_and_runs_nothing(tuned, tmp_path, 
 def own_model(tmp_path):
     """A model of three classes of one's own, and a function that makes its folder of images."""
     model = timm.create_model(VIT.partition(".")[0], img_size=32, depth=1, num_classes=3)
-    model.pretrained_cfg = dict(model.pretrained_cfg) | {"input_size": (3, 32, 32), "num_classes": 3}
+    own = {"input_size": (3, 32, 32), "num_classes": 3, "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    model.pretrained_cfg = dict(model.pretrained_cfg) | own
     save_for_hf(model, tmp_path / "model", model_args={"img_size": 32, "depth": 1})
 
     def command(train, val, out="out", epochs=1):
         make_folder(tmp_path / "data" / "train", train, 4)
         make_folder(tmp_path / "data" / "val", val, 2)
-        return (f"local-dir:{tmp_path}/model", "--profile", "folder", "--data", tmp_path / "data", "--epochs", epochs,
-                "--batch-size", 4, "--folder", tmp_path / out)  # fmt: skip
+        return (f"local-dir:{tmp_path}/model", "--ratio", 0.55, "--data", tmp_path / "data", "--epochs", epochs,
+                "--batch-size", 4, "--output", tmp_path / out)  # fmt: skip
 
     return command
 
 
-def test_a_model_of_three_classes_is_tuned_and_its_card_has_no_top5(own_model, tmp_path, capsys, monkeypatch):
+def test_a_model_of_three_classes_is_tuned_and_its_files_are_models(own_model, tmp_path, capsys, monkeypatch):
     answer = outside.run(capsys, monkeypatch, "finetune", *own_model("abc", "abc"))
     assert answer.code == 0, answer.error
-    card = json.loads((tmp_path / "out/card.json").read_text(), parse_constant=pytest.fail)
-    assert (card["top5"], card["images"]) == (None, 6)
-    assert 0 <= card["top1"] <= 100
-    assert (tmp_path / "out/model.safetensors").exists()
+    record = json.loads((tmp_path / "out/record.json").read_text(), parse_constant=pytest.fail)
+    results = record["results"]
+    assert (results["images"], results["epochs"], results["best"]["epoch"]) == (6, 1, 1)
+    assert 0 <= results["top1"]["after"]["low"] <= results["top1"]["after"]["percent"] <= 100
+    tuned = sp.load_model(str(tmp_path / "out" / "latest.safetensors"))
+    assert config_of(tuned).mean == (0.1, 0.2, 0.3)  # the file knows what images it takes
+    assert (tuned.sha256, tuned.classes, tuned.image_size) == (results["output"]["sha256"], 3, (32, 32))
+    assert sum(int((~kept).sum()) for kept in tuned.masks.values()) == record["model"]["parameters"] - sum(
+        int(weight.count_nonzero()) for weight in tuned.model.parameters()
+    )
     assert len(pd.read_csv(tmp_path / "out/losses.csv")) == 3
 
 
@@ -282,6 +295,12 @@ def test_the_command_names_a_damaged_image(own_model, tmp_path, capsys, monkeypa
     [
         (["swin_lite_huge", "--profile", "lite"], "Unknown lite model 'swin_lite_huge'"),
         (["swin_lite_tiny", "--profile", "lite", "--ratio", "1.2"], "ratio must be a number in [0, 1)"),
+        (["swin_lite_tiny"], 'Give --data, a folder with train and val or "lite"'),
+        (["swin_lite_tiny", "--data", "lite", "--method", "lamp"], "--method is how --ratio prunes; give both"),
+        (["swin_lite_tiny", "--data", "none"], "takes images of 1 channel(s), and those of a folder have 3"),
+        (["swin_lite_tiny", "--data", "lite", "--batch-size", "5"], "A batch of 5 images cannot be shared by 1 proc"),
+        (["swin_lite_tiny", "--data", "lite", "--lr", "0"], "The recipe's lr must be a number above 0"),
+        (["swin_lite_tiny", "--profile", "lite", "--steps", "2"], "leave --steps and --images out"),
         (["swin_lite_tiny", "--profile", "dark"], "Unknown profile 'dark'; choose one of smoke, lite, pretrained"),
         ([VIT, "--profile", "folder"], "and `data`, a folder"),
         ([VIT, "--profile", "folder", "--data", "none"], "There is no folder none"),
@@ -370,14 +389,3 @@ def test_a_checkpoint_with_code_says_that_it_could_run(tmp_path):
         checkpoint.read_state(path)
     assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("content", ["{", "[]", "3"])
-def test_a_damaged_description_of_a_run_gets_one_sentence(tmp_path, content):
-    accelerator = Accelerator(cpu=True)
-    command = importlib.import_module("swinprune_lite.cli.finetune")
-    command.prepare(tmp_path, {"seed": 0}, accelerator)
-    assert json.loads((tmp_path / "run.json").read_text()) == {"seed": 0}
-    (tmp_path / "run.json").write_text(content)
-    with pytest.raises(ValueError, match=r"run\.json is damaged .*; remove it, or give another --folder\."):
-        command.prepare(tmp_path, {"seed": 0}, accelerator)

@@ -1,1 +1,0 @@
-"""Commands: `python -m swinprune_lite.cli.<name> --help`."""
