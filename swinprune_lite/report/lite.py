@@ -1,4 +1,4 @@
-"""The report's data from the results store: what was measured on the lite models, which teach and are nobody's model."""
+"""The report's data from the results store: what was measured on the lite models, small ones that teach."""
 
 import math
 from collections.abc import Iterator
