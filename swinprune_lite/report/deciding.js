@@ -170,8 +170,9 @@ function judged(criterion) {
 
 function buildDecision() {
   empty(byId("weeks")).append(...[1, 2, 3, 4].map((week) => make("li", {}, text(`week.${week}`))));
-  const heads = ["week", "criterion", "value", "threshold", "verdict"].map((name) => make("th", { scope: "col" }, text(`decision.${name}`)));
-  const body = make("tbody");
+  const heads = ["week", "criterion", "value", "threshold", "verdict"].map((name) =>
+    make("th", { scope: "col", role: "columnheader" }, text(`decision.${name}`)));
+  const body = make("tbody", { role: "rowgroup" });
   for (const one of DATA.criteria) {
     const box = make("input", { type: "number", step: "any", id: `threshold-${one.name}`, "aria-label": `${text("decision.threshold")}: ${text(`criterion.${one.name}`)}` });
     if (Number.isFinite(thresholds[one.name])) box.value = thresholds[one.name];
@@ -180,11 +181,13 @@ function buildDecision() {
       drawDecision();
     });
     const [before, after] = text(`sense.${one.sense}`).split("{input}");
-    body.append(make("tr", { id: `criterion-${one.name}` },
-      make("td", {}, String(one.week)), make("th", { scope: "row" }, text(`criterion.${one.name}`)), make("td", { class: "found" }),
-      make("td", { class: "limit" }, before, box, after), make("td", { class: "judged" })));
+    body.append(make("tr", { id: `criterion-${one.name}`, role: "row" }, // roles, since a phone lays the table out as blocks
+     
+      make("td", { role: "cell" }, String(one.week)), make("th", { scope: "row", role: "rowheader" }, text(`criterion.${one.name}`)),
+      make("td", { class: "found", role: "cell" }), make("td", { class: "limit", role: "cell" }, before, box, after),
+      make("td", { class: "judged", role: "cell" })));
   }
-  empty(byId("criteria")).append(make("caption", { class: "visually-hidden" }, text("decision.title")), make("thead", {}, make("tr", {}, ...heads)), body);
+  empty(byId("criteria")).append(make("caption", { class: "visually-hidden" }, text("decision.title")), make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)), body);
 }
 
 function drawDecision() {
@@ -194,7 +197,7 @@ function drawDecision() {
     const found = value(one.name);
     const cell = empty(row.querySelector(".found"));
     const kind = one.name === "images" ? "int" : one.name === "saving" ? "money" : "number";
-    if (!found) cell.append(text("unmeasured"));
+    if (!found) cell.append("–"); // the verdict says why
     else if (found[0] === found[1]) cell.append(number(found[0], kind, `criteria.${one.name}.0`));
     else cell.append(number(found[0], kind, `criteria.${one.name}.0`), state.language === "ja" ? "～" : " – ", number(found[1], kind, `criteria.${one.name}.1`));
     const tag = make("span", { class: `tag ${verdict}` }, text(`verdict.${verdict}`));

@@ -50,6 +50,8 @@ const MARKS = [
   (x, y, r) => `M${x},${y - 1.2 * r}l${1.2 * r},${2.2 * r}h${-2.4 * r}z`,
   (x, y, r) => `M${x},${y + 1.2 * r}l${1.2 * r},${-2.2 * r}h${-2.4 * r}z`,
   (x, y, r) => `M${x - r},${y - r}l${2 * r},${2 * r}M${x - r},${y + r}l${2 * r},${-2 * r}`,
+  (x, y, r) => `M${x - 1.2 * r},${y}h${2.4 * r}M${x},${y - 1.2 * r}v${2.4 * r}`,
+  (x, y, r) => `M${x - 1.4 * r},${y}l${0.7 * r},${-1.2 * r}h${1.4 * r}l${0.7 * r},${1.2 * r}l${-0.7 * r},${1.2 * r}h${-1.4 * r}z`,
 ];
 
 const mark = (number, x, y, r, more) => shape("path", { d: MARKS[number % MARKS.length](x, y, r), ...more });
@@ -67,7 +69,7 @@ function table(heads, rows, caption) {
 // A figure's table, folded; it stays open when the figure is drawn anew.
 const opened = new Set();
 function folded(name, made, caption) {
-  const details = make("details", { open: opened.has(name) }, make("summary", {}, text("as_table")));
+  const details = make("details", { open: opened.has(name) ? "" : null }, make("summary", {}, text("as_table")));
   details.append(make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, made));
   details.addEventListener("toggle", () => (details.open ? opened.add(name) : opened.delete(name)));
   return details;

@@ -91,7 +91,7 @@ function drawCut() {
     other.kept_macs -= row.kept_macs;
   }
   const names = rows.map((row) => moduleName(row));
-  const left = Math.min(width * 0.36, Math.max(...names.map(widthOf)) + 12);
+  const left = Math.min(width * 0.42, Math.max(...names.map(widthOf)) + 12);
   const right = 58;
   const most = Math.max(...rows.map((row) => row.macs), other.macs);
   const x = (count) => (count / most) * (width - left - right);
@@ -156,7 +156,7 @@ function quantities() {
 function drawSize() {
   const [body] = place("figure-size");
   const known = quantities().filter(([, , after]) => after !== null);
-  const unit = { p50: "unit.ms", p95: "unit.ms" };
+  const unit = { p50: "unit.ms", p95: "unit.ms", energy: "unit.joules" };
   const value = (name, one, kind, of) => {
     if (one === null) return text("unmeasured");
     return unit[name] ? say(unit[name], { value: one }, of) : number(one, kind, of);
@@ -210,7 +210,7 @@ function drawClasses() {
   const about = findings().sentences.risk.values;
   const all = findings().risks.find((each) => each.name === "rare").values ?? about;
   const svg = canvas(width, strip + tall + 24, plain("classes.alt", all));
-  for (const at of ticks(Math.max(0, low), Math.min(100, high), 4)) {
+  for (const at of ticks(Math.max(0, low), Math.min(100, high), 6)) {
     svg.append(shape("line", { class: "grid", x1: x(at), x2: x(at), y1: 0, y2: axis }));
     svg.append(label(x(at), axis + 16, decimals(at, 0), { "text-anchor": "middle", class: "axis" }));
   }

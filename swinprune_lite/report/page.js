@@ -72,7 +72,7 @@ function chooseLanguage(language) {
   languages.hidden = Object.keys(TEXTS).length < 2;
   languages.setAttribute("aria-label", text("languages"));
   for (const one of Object.keys(TEXTS)) {
-    const button = make("button", { type: "button", lang: one, "aria-pressed": one === language }, TEXTS[one].language);
+    const button = make("button", { type: "button", lang: one, "aria-pressed": String(one === language) }, TEXTS[one].language);
     button.addEventListener("click", () => {
       chooseLanguage(one);
       document.querySelector(`#languages [lang="${one}"]`).focus();
@@ -91,7 +91,7 @@ function buildThemes() {
   const themes = empty(byId("themes"));
   themes.setAttribute("aria-label", text("themes"));
   for (const one of ["auto", "light", "dark"]) {
-    const button = make("button", { type: "button", "data-theme": one, "aria-pressed": one === state.theme }, text(`theme.${one}`));
+    const button = make("button", { type: "button", "data-theme": one, "aria-pressed": String(one === state.theme) }, text(`theme.${one}`));
     button.addEventListener("click", () => {
       state.theme = one;
       document.documentElement.dataset.theme = one;

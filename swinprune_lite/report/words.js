@@ -15,7 +15,7 @@ const hasText = (key) => TEXTS[state.language][key] !== undefined;
 function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined && value !== false) element.setAttribute(key, value === true ? "" : value);
+    if (value !== null && value !== undefined) element.setAttribute(key, value);
   }
   element.append(...children);
   return element;
@@ -60,11 +60,10 @@ const FORMATS = {
   ms: (value) => significant(value),
   amount: (value) => minus(significant(value)),
   bytes,
-  money: (value) => minus(significant(Math.abs(value) < 0.005 ? 0 : value)) + " " + currencyName(),
+  money: (value) =>
+    minus(new Intl.NumberFormat(state.language, { style: "currency", currency: inputs.currency, minimumFractionDigits: 0,
+      maximumSignificantDigits: 3 }).format(Math.abs(value) < 0.005 ? 0 : value)),
 };
-
-const currencyName = () =>
-  new Intl.DisplayNames([state.language], { type: "currency" }).of(inputs.currency);
 
 function className(name) {
   if (!group().lite) return name;
@@ -74,7 +73,7 @@ function className(name) {
 }
 
 function criteriaNames(names) {
-  const found = names.map((name) => text(`criterion.${name}`));
+  const found = names.map((name) => text(`missing.${name}`));
   return new Intl.ListFormat(state.language, { type: "conjunction" }).format(found);
 }
 
