@@ -99,8 +99,7 @@ class _Joining:
         point = cut_point(
             ratio=number(self.name, achieved, "ratio"),
             of="macs" if structured else "weights",
-            parameters=number(self.name, achieved, "nonzero_parameters"),
-            macs=number(self.name, achieved, "nonzero_macs"),
+            **_left(self.name, achieved, structured),
             stages=[self._stage(row) for row in results.get("stages") or []] or None,
         )
         self._count(self.name, record["model"])
@@ -126,8 +125,8 @@ class _Joining:
     def _finetune(self, record: dict, results: dict) -> None:
         output = part(self.name, results, "output")
         before = self._point(record["model"])
-        if before is self.group["dense"]:
-            raise ValueError(f"{self.name} fine-tunes the dense model; a report is of pruned ones.")
+        if before is self.group["dense"]:  # cut on the way; what came out says so itself, in its own records
+            return
         kept = ("ratio", "of", "parameters", "macs", "stages")
         point = cut_point(**{key: before[key] for key in kept}, file_bytes=output.get("bytes"))
         epochs = int(number(self.name, results, "epochs"))
@@ -147,12 +146,17 @@ class _Joining:
             return
         cut, sign = (second, -1) if one is self.group["dense"] else (one, 1)
         difference = part(self.name, other, "difference")
-        cut["against"] = self.group["dense"]["top1"]
-        cut["difference"] = {
-            "points": sign * number(self.name, difference, "points"),
-            "half": number(self.name, difference, "half"),
-            "paired": True,
-        }
+        if difference.get("half") is None:  # of one image
+            return
+        cut["against"] = accuracy(self.name, (results if cut is second else other)["top1"])
+        cut["difference"] = self._change(difference, sign) | {"paired": True}
+        rows = [(row.get("difference"), int(number(self.name, row, "images"))) for row in other.get("classes") or []]
+        if rows and all(isinstance(row, dict) for row, _ in rows):
+            cut["class_differences"] = [self._change(row, sign) | {"images": images} for row, images in rows]
+
+    def _change(self, row: dict, sign: int) -> dict:
+        half = None if row.get("half") is None else number(self.name, row, "half")
+        return {"points": sign * number(self.name, row, "points"), "half": half}
 
     def _fill(self, point: dict, results: dict, about: dict) -> None:
         images = int(number(self.name, about, "images"))
@@ -191,8 +195,10 @@ class _Joining:
         shared = {"machine": text(self.name, results, "machine"), "threads": results.get("threads"),
                   "batch_size": int(number(self.name, results, "batch_size"))}  # fmt: skip
         cut, places = set(), {}
+        told = {model["sha256"]: model for model in (record["model"], results.get("against")) if model}
         for row in results.get("rows") or []:
-            point = self._point({"sha256": text(self.name, row, "sha256"), "pruned": None})
+            digest = text(self.name, row, "sha256")
+            point = self._point(told.get(digest, {"sha256": digest}))
             place = place_of(
                 self.group,
                 **shared,
@@ -231,17 +237,24 @@ class _Joining:
                     f"{self.name} is of a model (SHA-256 {digest[:12]}) that no other record knows; give the record of "
                     "`swinprune prune` that belongs to it, too."
                 )
+            structured, tuned = bool(about.get("structured")), about.get("finetuned") or {}
             point = cut_point(
                 ratio=number(self.name, about, "ratio"),
-                of="macs" if about.get("structured") else "weights",
-                parameters=number(self.name, model, "nonzero_parameters"),
-                macs=number(self.name, model, "nonzero_macs"),
+                of="macs" if structured else "weights",
+                **_left(self.name, model, structured),
+                stages=self.points.get(tuned.get("before_sha256"), {}).get("stages"),
             )
-            self._add(point, about, int(about.get("epochs") or 0))
+            self._add(point, about, int(number(self.name, tuned, "epochs")) if tuned else 0)
             self.points[digest] = point
-            if not about.get("structured") and self.group["dense"]["macs"] is None:
+            if not structured and self.group["dense"]["macs"] is None:
                 self._count(self.name, model)
         return self.points[digest]
+
+
+def _left(name: str, counts: dict, structured: bool) -> dict:
+    """Parameters and MACs that are left: those that are there, or, where zeros stand in for what went, the others."""
+    kind = "" if structured else "nonzero_"
+    return {key: number(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}
 
 
 def _compare(point: dict, dense: dict) -> None:
@@ -253,7 +266,7 @@ def _compare(point: dict, dense: dict) -> None:
                 "evaluate both on the same ones."
             )
         point["against"], point["difference"] = dense["top1"], _difference(point["top1"], dense["top1"])
-    if point["recalls"] and dense["recalls"]:
+    if point["recalls"] and dense["recalls"] and not point["class_differences"]:
         pairs = zip(point["recalls"], dense["recalls"])
         point["class_differences"] = [
             {key: value for key, value in _difference(*pair).items() if key != "paired"} | {"images": pair[0]["images"]}
