@@ -126,7 +126,7 @@ function drawCosts() {
   const results = empty(byId("cost-results"));
   if (!found) return results.append(make("p", { class: "notice", role: "status" }, text("costs.wrong")));
   const one = (value, kind, of) => {
-    if (kind === "hours" || kind === "kwh") return say(`unit.${kind}`, { value }, of);
+    if (kind === "hours" || kind === "kwh") return say(`unit.${kind}`, { value }, `${of}.`);
     return number(value, kind, of);
   };
   const rows = RESULTS.map(([name, kind]) => {

@@ -159,7 +159,7 @@ function drawSize() {
   const unit = { p50: "unit.ms", p95: "unit.ms", energy: "unit.joules" };
   const value = (name, one, kind, of) => {
     if (one === null) return text("unmeasured");
-    return unit[name] ? say(unit[name], { value: one }, of) : number(one, kind, of);
+    return unit[name] ? say(unit[name], { value: one }, `${of}.`) : number(one, kind, of);
   };
   const rows = known.map(([name, before, after, kind, of]) => {
     const share = before ? (100 * after) / before : null;

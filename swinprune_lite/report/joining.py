@@ -26,7 +26,9 @@ def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
         raise ValueError("A report needs records; give the JSON files that swinprune prune, evaluate and bench write.")
     for name, record in named:
         check(name, record)
-    dense = {_dense_digest(record): (name, record) for name, record in reversed(named)}
+    dense: dict[str, tuple[str, dict]] = {}
+    for name, record in named:
+        dense.setdefault(_dense_digest(record), (name, record))
     if len(dense) > 1:
         (first, one), (second, other), *_ = dense.values()
         raise ValueError(

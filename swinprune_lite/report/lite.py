@@ -72,8 +72,8 @@ def _group(name: str, store: Store) -> dict:
         "places": [],
         "series": [],
         "dense": dense_point(
-            parameters=dense[first].params,
-            macs=dense[first].macs,
+            parameters=_counts(name)[0],
+            macs=_counts(name)[1],
             file_bytes=(SHIPPED / f"{name}_seed{first}.safetensors").stat().st_size,
             recalls=recalls(verdicts, _classes(), COUNT),
             **_accuracies(list(dense.values())),
@@ -183,6 +183,12 @@ def _places(name: str) -> tuple[dict[str, int | float], dict[str, tuple[int, str
     stages = blocks(model)
     found = {weight: (stages[at.block][0], at.kind.module) for weight, at in mapped(model).items()}
     return macs_and_positions(model)[1], found
+
+
+def _counts(name: str) -> tuple[int, int]:
+    """Parameters and MACs of the dense model; the store's leave out weights that happen to be 0."""
+    model = _model(name)
+    return sum(parameter.numel() for parameter in model.parameters()), macs_and_positions(model)[0]
 
 
 @cache

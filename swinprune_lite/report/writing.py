@@ -1,6 +1,7 @@
 """The page: one HTML file with its data, words, style and script inside, that needs no network."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -43,9 +44,8 @@ def write_report(data: Mapping[str, object], path: str | Path, languages: Sequen
     page = page.replace('lang="en"', f'lang="{languages[0]}"', 1).replace(
         "<!-- title -->", texts(languages[0])["title"]
     )
-    for mark, content in parts.items():
-        before, _, after = page.partition(mark)
-        page = f"{before}{content}{after}"
+    marks = re.compile("|".join(map(re.escape, parts)))
+    page = marks.sub(lambda mark: parts[mark[0]], page)  # at once, so that no part is searched for another's mark
     with atomic(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return Path(path)
