@@ -72,8 +72,7 @@ def _group(name: str, store: Store) -> dict:
         "places": [],
         "series": [],
         "dense": dense_point(
-            parameters=_counts(name)[0],
-            macs=_counts(name)[1],
+            **dict(zip(("parameters", "macs"), _counts(name))),
             file_bytes=(SHIPPED / f"{name}_seed{first}.safetensors").stat().st_size,
             recalls=recalls(verdicts, _classes(), COUNT),
             **_accuracies(list(dense.values())),
@@ -177,23 +176,23 @@ _model = cache(load_lite)
 
 
 @cache
-def _places(name: str) -> tuple[dict[str, int | float], dict[str, tuple[int, str]]]:
-    """Of a lite model, by prunable weight: positions that it is applied to, and its stage and module."""
+def _places(name: str) -> tuple[int, dict[str, int | float], dict[str, tuple[int, str]]]:
+    """Of a lite model its MACs, and by prunable weight positions that it is applied to, and its stage and module."""
     model = _model(name)
     stages = blocks(model)
     found = {weight: (stages[at.block][0], at.kind.module) for weight, at in mapped(model).items()}
-    return macs_and_positions(model)[1], found
+    return *macs_and_positions(model), found
 
 
 def _counts(name: str) -> tuple[int, int]:
     """Parameters and MACs of the dense model; the store's leave out weights that happen to be 0."""
     model = _model(name)
-    return sum(parameter.numel() for parameter in model.parameters()), macs_and_positions(model)[0]
+    return sum(parameter.numel() for parameter in model.parameters()), _places(name)[0]
 
 
 @cache
 def _stages(name: str, seed: int, method: str, ratio: float, budget: str) -> list[dict]:
-    model, (positions, places) = _model(name, seed), _places(name)
+    model, (_, positions, places) = _model(name, seed), _places(name)
     removed = _removed(model, method, ratio, budget)
     rows: dict[tuple[int, str], dict] = {}
     for weight, (stage, module) in places.items():

@@ -15,7 +15,7 @@ from swinprune_lite.report.writing import texts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FAULTS = ("serious", "critical")
-NAMES = r"DIMAP|MACs?|MLP|FLOP|PoC|SHA-256|ImageNet|JavaScript|swinprune(?:-lite| \w+)?|(?<=・)MLP|ms|kWh|[kMG]B|\bW\b|\bJ\b|English"
+NAMES = r"DIMAP|MACs?|MLP|FLOP|PoC|SHA-256|swinprune(?:-lite| \w+)?|ms|kWh|[kMG]B|\bW\b|\bJ\b|English"
 """Latin words of Japanese pages: names and units."""
 
 
