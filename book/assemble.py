@@ -4,14 +4,15 @@
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
 the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
-what carries over to a pretrained transformer, the page on pretrained weights its estimates. The report of the lite
-models, a page by itself, is made anew.
+what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
+their help. The report of the lite models, a page by itself, is made anew.
 """
 
 import re
 import shutil
 from pathlib import Path
 
+import command_pages
 import nbformat
 import pandas as pd
 import typer
@@ -28,6 +29,7 @@ BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"
 CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
+COMMANDS = "<!-- commands -->"
 REPORT = "report_lite.html"
 NOTE = "Numbers on this page"
 NO_PROFILE = (
@@ -122,6 +124,7 @@ def main(executed: Path, output: Path) -> None:
             shutil.copy(path, output)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
     insertions = {TOTALS: totals_table(), CARRIED: carried_table(), ESTIMATES: estimates()}
+    insertions[COMMANDS] = command_pages.pages()
     for page in output.glob("*.md"):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text

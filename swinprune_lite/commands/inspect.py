@@ -30,7 +30,7 @@ def inspect(
 
     Examples:
 
-    - `swinprune inspect swin_lite_tiny --blocks`
+    - `swinprune inspect swin_lite_micro --blocks`
     - `swinprune inspect swin_lite_micro:1 --json`
     """
     from swinprune_lite.shell import records
@@ -70,9 +70,7 @@ def _drawn(about: Mapping, found: Mapping, layers: bool) -> "Tree":
                 leaf.add(f"{name} ({row['module']}, {row['role']}) {shape}: {_summed([row])}")
     reasons: dict[str, list] = {}
     for row in found["rest"]:
-        reasons.setdefault(
-            row["why"],
-        ).append(row)
+        reasons.setdefault(row["why"], []).append(row)
     rest = top.add("not pruned") if reasons else top
     for why, rows in reasons.items():
         names = [row["name"] for row in rows]

@@ -93,7 +93,7 @@ def prune(
 
     Examples:
 
-    - `swinprune prune swin_lite_tiny --ratio 0.5 --output half`
+    - `swinprune prune swin_lite_micro --ratio 0.5 --output half`
     - `swinprune prune swin_lite_micro --target-macs 60% --structured --dry-run`
     """
     from swinprune_lite.files import atomic, require_writable, sha256

@@ -110,7 +110,9 @@ def load_as(architecture: str, path: str | Path, image_size: tuple[int, int] | N
         if said:
             raise ValueError(f"it {'; '.join(said)}")
     except (LookupError, RuntimeError, ValueError, AttributeError, TypeError, AssertionError, ArithmeticError) as error:
-        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; give its own.") from error
+        raise ValueError(
+            f"{path} does not hold the weights of {name}: {reason(error)}; name the architecture that it is of."
+        ) from error
     for key, parameter in model.named_parameters():
         check_weight(f"{key} in {path}", parameter)
     return model.eval()

@@ -1,7 +1,8 @@
-"""The lite models, trained and shipped: three small Swins that relate as Swin-T, S and B do, and one that is full.
+"""The lite models, trained and shipped: three small Swins that relate as Swin-T, S and B do, and three that are full.
 
-They are timm's own SwinTransformer with four stages. Small deepens stage 3 of tiny, base widens small; micro has a
-quarter of tiny's width, so that its task fills it. `data_scripts/train_lite.py` trains them; each checkpoint (float16
+The Swins are timm's own SwinTransformer with four stages. Small deepens stage 3 of tiny, base widens small; micro has a
+quarter of tiny's width, so that its task fills it. Two of micro's size are of other families: Swin V2 in micro's own
+shape, and PVT v2-b0 at a quarter of its width. `data_scripts/train_lite.py` trains them; each checkpoint (float16
 safetensors) has a JSON card beside it with its recipe, versions, accuracies and digest.
 """
 
@@ -9,7 +10,10 @@ import os
 import re
 
 import torch
+from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer_v2 import SwinTransformerV2
+from torch import nn
 
 from swinprune_lite.data.pairs import GARMENTS
 from swinprune_lite.files import (
@@ -27,16 +31,30 @@ LITE_MODELS = {
     "swin_lite_small": {"embed_dim": 32, "depths": (2, 2, 12, 2)},
     "swin_lite_base": {"embed_dim": 40, "depths": (2, 2, 12, 2)},
     "swin_lite_micro": {"embed_dim": 8, "depths": (2, 2, 6, 2)},
+    "swinv2_lite_micro": {"embed_dim": 8, "depths": (2, 2, 6, 2)},
+    "pvt_v2_lite_micro": {"embed_dims": (8, 16, 40, 64), "depths": (2, 2, 2, 2)},
 }
 LIKE_THE_PAPERS = ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
 """Those that stand for Swin-T, S and B in the reproduction, in this order."""
+SWINS = (*LIKE_THE_PAPERS, "swin_lite_micro")
+OTHERS = ("swinv2_lite_micro", "pvt_v2_lite_micro")
+"""Those of other families."""
 
 INPUT_SIZE = (32, 64)
+_WINDOWED = {"img_size": INPUT_SIZE, "patch_size": 4, "window_size": 4, "num_heads": (1, 2, 4, 8)}
+_FAMILIES = {
+    "swin": (SwinTransformer, _WINDOWED | {"drop_path_rate": 0.0}),
+    "swinv2": (SwinTransformerV2, _WINDOWED | {"drop_path_rate": 0.0}),
+    "pvt": (
+        PyramidVisionTransformerV2,
+        {"num_heads": (1, 2, 5, 8), "sr_ratios": (8, 4, 2, 1), "mlp_ratios": (8, 8, 4, 4)},
+    ),
+}
 _CARD = ("model", "seed", "data", "recipe", "versions", "device", "sha256")
 
 
-def create_lite(name: str) -> SwinTransformer:
-    """An untrained lite Swin: grey images (B, 1, 32, 64) to logits (B, 100).
+def create_lite(name: str) -> nn.Module:
+    """An untrained lite model, timm's class of its family: grey images (B, 1, 32, 64) to logits (B, 100).
 
     Args:
         name: one of `LITE_MODELS`.
@@ -46,16 +64,11 @@ def create_lite(name: str) -> SwinTransformer:
     """
     if name not in LITE_MODELS:
         raise ValueError(f"Unknown lite model {name!r}; choose one of {', '.join(LITE_MODELS)}.")
-    return SwinTransformer(
-        img_size=INPUT_SIZE,
-        patch_size=4,
-        window_size=4,
-        in_chans=1,
-        num_classes=len(GARMENTS) ** 2,
-        num_heads=(1, 2, 4, 8),
-        drop_path_rate=0.0,
-        **LITE_MODELS[name],
-    )
+    family, shared = _FAMILIES[name.partition("_")[0]]
+    model = family(in_chans=1, num_classes=len(GARMENTS) ** 2, **shared, **LITE_MODELS[name])
+    if family is PyramidVisionTransformerV2:  # which takes images of any size, and so does not say which
+        model.pretrained_cfg = {"input_size": (1, *INPUT_SIZE)}
+    return model
 
 
 def lite_seeds(name: str) -> list[int]:
@@ -90,8 +103,8 @@ def lite_card(name: str, seed: int = 0) -> dict:
     return card
 
 
-def load_lite(name: str, seed: int = 0) -> SwinTransformer:
-    """A trained lite Swin in float32 and evaluation mode, digest-checked.
+def load_lite(name: str, seed: int = 0) -> nn.Module:
+    """A trained lite model in float32 and evaluation mode, digest-checked.
 
     Args:
         name: one of `LITE_MODELS`.

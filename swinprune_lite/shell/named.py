@@ -75,7 +75,7 @@ def load_model(name: str, arch: str | None = None, image_size: tuple[int, int] |
     if is_file:
         return _from_file(name, path, arch, image_size)
     lite, _, seed = name.partition(":")
-    if lite in LITE_MODELS or lite.startswith("swin_lite"):
+    if "_lite_" in lite:
         if not re.fullmatch(r"\d*", seed):
             raise ValueError(f"After {lite}: stands a training seed, such as {lite}:1; got {name!r}.")
         seed = int(seed or 0)
@@ -134,6 +134,7 @@ def _checked(
 ) -> Loaded:
     """`Loaded`, with an image size that the model takes."""
     shape = image_shape(model, image_size)
-    count_products(model, shape)
+    if image_size:
+        count_products(model, shape)
     classes, pruned = int(getattr(model, "num_classes", 0) or 0), (said or {}).get("pruned")
     return Loaded(model, name, architecture, digest, shape[1:], classes, pruned=pruned, **more)

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
 WIDE = 160  # columns of a tree in a file or a pipe
+EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx", "distributed": "grid", "skimage": "pretrained"}
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
@@ -19,7 +20,8 @@ EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeE
 
 def complain(text: str) -> None:
     """One line on the error output."""
-    print(" ".join(text.split()), file=sys.stderr)
+    if text:  # that of a call without any argument is the help, which was printed
+        print(" ".join(text.split()), file=sys.stderr)
 
 
 def sentence(error: BaseException) -> str:
@@ -27,6 +29,9 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     said = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if isinstance(error, ModuleNotFoundError):
+        extra = EXTRAS.get(str(error.name).partition(".")[0])
+        return f"{said}; pip install 'swinprune-lite[{extra}]' brings it." if extra else said
     if isinstance(error, MemoryError):
         return f"The memory of this machine does not suffice{': ' + said if said else ''}; give less at a time."
     if isinstance(error, SafetensorError):
@@ -58,13 +63,14 @@ class Output:
         self.json, self.quiet = json, quiet
         plain = {"highlight": False, "markup": False}  # a path may have brackets
         self.out, self.error = Console(**plain), Console(stderr=True, **plain)
+        self.wide = Console(width=WIDE, **plain)
 
     def show(self, *parts: object) -> None:
         """Print text (a string is not wrapped, since it may hold a path), tables or trees, unless quiet or in JSON."""
         if not self.json and not self.quiet:
             for part in parts:
-                wide = isinstance(part, Tree) and not self.out.is_terminal
-                self.out.print(part, soft_wrap=isinstance(part, str), width=WIDE if wide else None, crop=False)
+                console = self.wide if isinstance(part, Tree) and not self.out.is_terminal else self.out
+                console.print(part, soft_wrap=isinstance(part, str))
 
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""

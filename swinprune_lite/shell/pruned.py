@@ -17,7 +17,7 @@ from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.methods import combination
 from swinprune_lite.repairing.apply import repair
 from swinprune_lite.shell.named import Loaded
-from swinprune_lite.shell.targets import amount, groups, ignored, stages_lost, zeros
+from swinprune_lite.shell.targets import Counted, amount, groups, ignored, stages_lost, zeros
 from swinprune_lite.shell.unlabelled import unlabelled
 from swinprune_lite.types import Gradients, Masks
 
@@ -108,8 +108,9 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
             images that are wanted and not given.
         FileNotFoundError: no images where they should be.
     """
-    model, size = loaded.model, loaded.image_size
-    before = cost(model, {}, size)
+    model = loaded.model
+    counted = Counted.of(model, loaded.image_size)
+    before = counted.cost({})
     whole = ignored(model, asked.ignore)
     target = {
         "macs": asked.target_macs and amount(asked.target_macs, before.macs, "MACs"),
@@ -125,15 +126,15 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
         masks = (
             _groups(loaded, asked, target, whole, moments, before)
             if asked.structured
-            else _zeros(loaded, asked, target, whole, moments)
+            else _zeros(loaded, asked, target, whole, moments, counted)
         )
-    stages = stages_lost(model, masks, size)
+    stages = stages_lost(model, masks, counted.products)
     if not dry:
         with step("repairing" if asked.repair else "cutting"):
             _cut(model, masks, asked, moments)
     if asked.structured:
         model = compact(model, masks)
-    after = cost(model, {} if asked.structured else masks, size)
+    after = cost(model, {}, loaded.image_size) if asked.structured else counted.cost(masks)
     results = {
         "asked": {key: value for key, value in (
             ("ratio", asked.ratio), ("target_macs", target["macs"]), ("target_parameters", target["parameters"])
@@ -159,7 +160,9 @@ def method_name(asked: Asked) -> str:
     return ", ".join([base, *parts])
 
 
-def _zeros(loaded: Loaded, asked: Asked, target: dict, whole: Sequence[str], moments: dict | None) -> Masks:
+def _zeros(
+    loaded: Loaded, asked: Asked, target: dict, whole: Sequence[str], moments: dict | None, counted: Counted
+) -> Masks:
     known = CRITERIA.get(asked.criterion)
     if known and known.wants is Gradients:
         raise ValueError(
@@ -172,8 +175,7 @@ def _zeros(loaded: Loaded, asked: Asked, target: dict, whole: Sequence[str], mom
         raise ValueError(f"The criterion {asked.criterion} wants images; give --calibrate FOLDER.")
     statistics = moments if chosen.wants else None
     how = {"method": asked.method or "dimap", "seed": asked.seed, "statistics": statistics} | given
-    return zeros(loaded.model, asked.ratio, target["macs"], target["parameters"], loaded.image_size, whole,
-                 loaded.masks, **how)  # fmt: skip
+    return zeros(loaded.model, asked.ratio, target["macs"], target["parameters"], counted, whole, loaded.masks, **how)
 
 
 def _groups(

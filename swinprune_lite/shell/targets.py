@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
@@ -9,18 +10,49 @@ from torch import nn
 
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.acceleration.structured import structured_masks
-from swinprune_lite.anatomy.counting import count_products
+from swinprune_lite.anatomy.counting import check_counted, count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.anatomy.parts import parts
-from swinprune_lite.pruning.cost import cost
+from swinprune_lite.anatomy.products import Products
+from swinprune_lite.pruning.cost import Cost
+from swinprune_lite.pruning.importance import check_stored
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import combination
 from swinprune_lite.types import InputSize, Masks
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-BISECTIONS = 12  # of a share of the MACs, until the parameters are met: to a four-thousandth
+BISECTIONS = 10  # of a share of the MACs, until the parameters are met: to a thousandth
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a model computes for one image, counted once for all masks.
+
+    Attributes:
+        shape: (channels, height, width) of the image.
+        params: parameters of the model.
+        products: of `count_products`.
+    """
+
+    shape: tuple[int, int, int]
+    params: int
+    products: Products
+
+    @classmethod
+    def of(cls, model: nn.Module, input_size: InputSize | None = None) -> "Counted":
+        """Of a model and an image; ValueError as `cost` raises it."""
+        check_stored(model)
+        shape = image_shape(model, input_size)
+        products = count_products(model, shape)
+        check_counted(model, products, prunable(model))
+        return cls(shape, sum(parameter.numel() for parameter in model.parameters()), products)
+
+    def cost(self, masks: Mapping[str, torch.Tensor]) -> Cost:
+        """As `pruning.cost.cost` of the model with these masks."""
+        gone = sum(mask.numel() - int(mask.sum()) for mask in masks.values())
+        return Cost(self.params, self.params - gone, self.products.macs, self.products.macs - self.products.lost(masks))
 
 
 def amount(text: str, dense: int, what: str) -> int:
@@ -68,7 +100,7 @@ def zeros(
     ratio: float | None,
     macs: int | None,
     parameters: int | None,
-    input_size: InputSize,
+    counted: "Counted",
     whole: Collection[str] = (),
     within: Mapping[str, torch.Tensor] | None = None,
     **how,
@@ -80,7 +112,7 @@ def zeros(
         ratio: share to remove of the prunable weights that are not `whole`; or None.
         macs: that are to be left, at most; or None.
         parameters: that are to be left, at most; or None.
-        input_size: of the image that MACs are counted for.
+        counted: of the model.
         whole: names of weights that stay whole.
         within: earlier masks; what they removed stays removed, and counts.
         how: method, seed, criterion, grouping, budget and statistics of `make_masks`.
@@ -93,14 +125,13 @@ def zeros(
     counts = {name: model.get_parameter(name).numel() for name in free}
     if ratio is None:
         nothing = {name: torch.zeros(model.get_parameter(name).shape, dtype=torch.bool) for name in free}
-        dense = cost(model, {}, input_size)
-        least = cost(model, nothing, input_size)
+        least = counted.cost(nothing)
         if macs is not None:
             _reachable(macs, least.nonzero_macs, "MACs")
-            share = 1 - macs / dense.macs
-            return make_masks(model, share, within=within, of="macs", input_size=input_size, **how)
+            share = 1 - macs / counted.products.macs
+            return make_masks(model, share, within=within, of="macs", input_size=counted.shape, **how)
         _reachable(parameters, least.nonzero_params + 1, "parameters")
-        ratio = (dense.params - parameters) / sum(counts.values())
+        ratio = (counted.params - parameters) / sum(counts.values())
     return make_masks(model, ratio, within=within, **how)
 
 
@@ -143,12 +174,11 @@ def groups(
     return found
 
 
-def stages_lost(model: nn.Module, masks: Mapping[str, torch.Tensor], input_size: InputSize) -> list[dict]:
+def stages_lost(model: nn.Module, masks: Mapping[str, torch.Tensor], products: Products) -> list[dict]:
     """What each stage's modules lose: rows of stage, module, weights, kept, macs and kept_macs.
 
     MACs are those of the weights alone; attention's own products, query by key and attention by value, are not.
     """
-    products = count_products(model, image_shape(model, input_size))
     found = []
     for (stage, module), rows in layers(model).groupby(["stage", "module"], sort=False):
         shapes = {name: model.get_parameter(name).shape for name in rows.name}

@@ -33,7 +33,7 @@ def tree(model: nn.Module, input_size: InputSize | None = None) -> dict[str, obj
         ValueError: an input size that the model does not take.
     """
     products = count_products(model, image_shape(model, input_size))
-    places, numbers, odd = mapped(model), blocks(model), None
+    places, numbers = mapped(model), blocks(model)
     stages: dict[int, dict[str, list]] = {}
     for name, place in places.items():
         row = layer(name, model.get_parameter(name), products) | {"module": place.kind.module, "role": place.kind.label}
@@ -108,5 +108,5 @@ def _why(path: str, leaf: str, module: nn.Module, odd: bool) -> str:
     if isinstance(module, nn.Embedding) or not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
         return "no weight matrix: a table or a token"
     if is_auxiliary(path):
-        return "outside attention and MLPs: position tables, patches or their merging, or the head"
+        return "embeds patches or positions, or mixes heads"
     return "outside attention and MLPs"

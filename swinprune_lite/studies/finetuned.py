@@ -4,13 +4,14 @@ from dataclasses import replace
 from functools import cache
 
 import pandas as pd
+import torch
 
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import mean_accuracy, paired_difference
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.studies.profiles import PROFILES
-from swinprune_lite.studies.repair import CHOICE, IMAGES, PROFILE, RULE, reported, setting
+from swinprune_lite.studies.repair import CHOICE, IMAGES, METHODS, PROFILE, RULE, reported, setting
 
 FULL, ROOMY = "swin_lite_micro", "swin_lite_tiny"
 STEPS = PROFILES["lite"].finetune_steps
@@ -71,11 +72,17 @@ def seeds(case: Case) -> list[int]:
     return reported(case[0])[: SEEDS_OF_LONGER if case[2] > 1 else None]
 
 
+def methods(case: Case) -> tuple[str, ...]:
+    """That are fine-tuned in a case: in the shortest ones of `FULL` all, at the rates that DIMAP's masks chose."""
+    return METHODS if case[0] == FULL and case[2] == 1 else METHODS[:1]
+
+
 def reports() -> list[tuple[Profile, Setting]]:
     """The same on test pairs, at the chosen rates, with the other seeds."""
     return [
-        (run(PROFILE, rate, case[2]), _asked(case, seed, start))
+        (run(PROFILE, rate, case[2]), _asked(case, seed, start, method))
         for case in CHOSEN
+        for method in methods(case)
         for start, rate in zip(STARTS, CHOSEN[case])
         for seed in seeds(case)
     ]
@@ -86,9 +93,9 @@ def whole() -> list[tuple[Profile, Setting]]:
     return [*choosing(), *reports()]
 
 
-def _asked(case: Case, seed: int, start: str) -> Setting:
+def _asked(case: Case, seed: int, start: str, method: str = METHODS[0]) -> Setting:
     model, ratio, _ = case
-    return replace(setting(model, seed, "dimap", ratio, repair=start, steps=STEPS), images=IMAGES)
+    return replace(setting(model, seed, method, ratio, repair=start, steps=STEPS), images=IMAGES)
 
 
 @cache
@@ -124,6 +131,14 @@ def held_out(case: Case, start: str, rate: float) -> float:
     return _evidence(CHOICE, rate, case[2]).measurement(asked).top1.double().mean().item()
 
 
+def _tuned(case: Case, method: str) -> list[list[torch.Tensor]]:
+    """Which test pairs were right after fine-tuning, from a cut start and from a repaired one, seed by seed."""
+    return [
+        [_evidence(PROFILE, rate, case[2]).measurement(_asked(case, seed, start, method)).top1 for seed in seeds(case)]
+        for start, rate in zip(STARTS, CHOSEN[case])
+    ]
+
+
 def table() -> pd.DataFrame:
     """Top-1 after fine-tuning from a cut and from a repaired start.
 
@@ -136,10 +151,7 @@ def table() -> pd.DataFrame:
     plain = Evidence(PROFILE)
     for case, chosen in CHOSEN.items():
         model, ratio, epochs = case
-        sides = [
-            [_evidence(PROFILE, rate, epochs).measurement(_asked(case, seed, start)).top1 for seed in seeds(case)]
-            for start, rate in zip(STARTS, chosen)
-        ]
+        sides = _tuned(case, METHODS[0])
         means = [mean_accuracy(side)[0] for side in sides]
         whole = mean_accuracy([plain.measurement(setting(model, seed)).top1[:IMAGES] for seed in seeds(case)])[0]
         gain = paired_difference(sides[1], sides[0])
@@ -147,3 +159,24 @@ def table() -> pd.DataFrame:
     names = ["model", "ratio", "steps", "trainings", "cut_rate", "repaired_rate", "cut", "repaired", "gain",
              "gain_half", "lost"]  # fmt: skip
     return pd.DataFrame(rows, columns=names)
+
+
+def by_method() -> pd.DataFrame:
+    """The same of every method on `FULL`, after the shortest fine-tuning.
+
+    Returns:
+        A row a ratio and method: cut, repaired (top-1 after fine-tuning from that start, mean over seeds,
+        percent), gain and gain_half (repaired minus cut, points), lead and lead_half (repaired, this method minus
+        DIMAP, points).
+    """
+    rows = {}
+    for case in (case for case in CHOSEN if methods(case) == METHODS):
+        ours = _tuned(case, METHODS[0])[1]
+        for method in METHODS:
+            cut, repaired = _tuned(case, method)
+            means = [mean_accuracy(side)[0] for side in (cut, repaired)]
+            rows[case[1], method] = (*means, *paired_difference(repaired, cut), *paired_difference(repaired, ours))
+    columns = ["cut", "repaired", "gain", "gain_half", "lead", "lead_half"]
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    found.index = pd.MultiIndex.from_tuples(found.index, names=["ratio", "method"])
+    return found

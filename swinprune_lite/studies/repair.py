@@ -12,13 +12,16 @@ from swinprune_lite.measurements.intervals import mean_accuracy, paired_differen
 from swinprune_lite.measurements.measure import WITH_HEAD
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.models.lite import OTHERS, SWINS
 from swinprune_lite.models.probe import NAME
 from swinprune_lite.sources.shipped_source import Shipped
 from swinprune_lite.studies.profiles import GARMENTS, PROFILES
 
-PROFILE = replace(PROFILES["lite"], models=tuple(LITE_MODELS))
+PROFILE = replace(PROFILES["lite"], models=SWINS)
 """The lite profile with the model that is full."""
+
+ELSEWHERE = replace(PROFILE, models=OTHERS)
+"""And with those of other families, on which nothing was chosen."""
 
 CHOICE = replace(PROFILE, source=Shipped("held-out"))
 """What is chosen is chosen here: held-out training pairs."""
@@ -27,6 +30,7 @@ REFIT = "refit"
 RULE = REFIT + WITH_HEAD
 CHOSEN_ON = ("swin_lite_micro", "swin_lite_tiny")
 METHODS = ("dimap", "lamp", "uniform")
+MORE_METHODS = ("global", "erk")  # on the model that is full, at high ratios
 RATIOS = (0.15, 0.55, 0.7, 0.8, 0.9)
 FEWER = (0.15, 0.55, 0.8, 0.9)  # on small and base
 HIGH = (0.8, 0.9)
@@ -58,9 +62,11 @@ def seeds(model: str) -> list[int]:
     return PROFILE.training_seeds(model)
 
 
-def methods(model: str) -> tuple[str, ...]:
-    """That are compared on a model."""
-    return METHODS if model in CHOSEN_ON else METHODS[:2]
+def methods(model: str, ratio: float = HIGH[0]) -> tuple[str, ...]:
+    """That are compared on a model at a ratio."""
+    if model not in (*CHOSEN_ON, *OTHERS):
+        return METHODS[:2]
+    return METHODS + (MORE_METHODS if model == CHOSEN_ON[0] and ratio in HIGH else ())
 
 
 def ratios(model: str) -> tuple[float, ...]:
@@ -74,8 +80,8 @@ def grid(models: Sequence[str] = PROFILE.models) -> list[Setting]:
     for model in models:
         for seed in seeds(model):
             found.append(setting(model, seed))
-            for method in methods(model):
-                for ratio in ratios(model):
+            for ratio in ratios(model):
+                for method in methods(model, ratio):
                     found += [setting(model, seed, method, ratio), setting(model, seed, method, ratio, repair=RULE)]
     return found
 
@@ -102,6 +108,7 @@ def whole() -> list[tuple[Profile, Setting]]:
     """What the store holds for the chapter."""
     choosing = [replace(each, images=0) for each in rules(lambda model: [0])]
     found = [(CHOICE, each) for each in choosing] + [(PROFILE, each) for each in [*grid(), *rules(reported)]]
+    found += [(ELSEWHERE, each) for each in grid(ELSEWHERE.models)]
     return list(dict.fromkeys(found))
 
 

@@ -4,6 +4,7 @@ import inspect
 
 import recompute as again
 import timm
+import typer
 from recompute import HIGH, MAGNITUDES, MODELS, B, S, T, span
 
 import swinprune_lite as sp
@@ -13,6 +14,7 @@ from swinprune_lite.clock import runtimes
 from swinprune_lite.data.pairs import FashionPairs, lite_data
 from swinprune_lite.paper import counts
 from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.shell.output import INTERRUPTED, NOT_DONE
 from swinprune_lite.sources.pretrained_source import TOLERANCE
 from swinprune_lite.studies import estimate, profiles
 from swinprune_lite.training.recipe import PAPER_RECIPE
@@ -31,7 +33,7 @@ NAMES = [  # what there are so many of, wherever it is said
     Statement("*", "on the first {}", lambda: [profiles.PROFILES["lite"].common_images]),
 ]
 
-INDEX, LITE, REAL = "index", "lite", "real"
+INDEX, LITE, REAL, COMMANDS = "index", "lite", "real", "commands"
 
 
 def recipe(name: str) -> float:
@@ -63,6 +65,11 @@ def teaching() -> list:
 
 PAGE_STATEMENTS = [
     Statement("README", "each of the paper's {} numbers and claims", lambda: [len(again.ledger())]),
+    Statement(
+        COMMANDS,
+        "The exit code is {} when it is done, {} when it could not be done, {} for wrong usage, and {} when it was",
+        lambda: [0, NOT_DONE, typer.BadParameter("").exit_code, INTERRUPTED],
+    ),
     Statement(
         INDEX,
         "Of the {} undecided rows, {} are accuracies",

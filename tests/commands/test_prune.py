@@ -1,0 +1,216 @@
+"""`swinprune prune`: targets met and told, files that are whole, and what is there left as it was."""
+
+import json
+import resource
+import signal
+import time
+
+import forked
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import swinprune_lite as sp
+from swinprune_lite.__main__ import main
+from swinprune_lite.files import sha256
+from swinprune_lite.shell import records, targets
+from swinprune_lite.shell.named import load_model
+from swinprune_lite.shell.pruned import Asked, prune
+from swinprune_lite.shell.targets import amount
+
+MODEL = "swin_lite_micro"
+QUICK = ("prune", MODEL, "--ratio", "0.5", "--no-repair")
+
+
+def call(capsys, *arguments):
+    code = main([str(each) for each in arguments])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("target", [{"ratio": 0.5}, {"target_macs": "60%"}, {"target_params": "110K"}])
+@pytest.mark.parametrize("structured", [False, True])
+def test_a_target_is_met_and_told(target, structured, monkeypatch):
+    monkeypatch.setattr(targets, "BISECTIONS", 5)
+    loaded = load_model(MODEL)
+    dense = sp.cost(sp.load_lite(MODEL))
+    found = prune(loaded, Asked(**target, structured=structured, repair=False))
+    left = sp.cost(found.model)
+    achieved = found.results["achieved"]
+    assert achieved["nonzero_parameters"] == left.nonzero_params
+    assert achieved["nonzero_macs"] == left.nonzero_macs
+    assert achieved["macs"] == (left.macs if structured else dense.macs)
+    macs, parameters = left.nonzero_macs, left.nonzero_params
+    if "target_macs" in target or (structured and "ratio" in target):
+        wanted = 0.6 if "target_macs" in target else 0.5
+        assert macs <= wanted * dense.macs
+        assert macs >= (wanted - (0.06 if structured else 0.002)) * dense.macs
+    elif "target_params" in target:
+        assert parameters <= 110_000
+        assert parameters >= 100_000 if structured else parameters >= 110_000 - 3
+    else:
+        assert achieved["ratio"] == pytest.approx(0.5, abs=1e-4)
+    stages = found.results["stages"]
+    weights = sum(sp.load_lite(MODEL).get_parameter(name).numel() for name in sp.prunable(sp.load_lite(MODEL)))
+    assert sum(row["weights"] for row in stages) == weights
+    if not structured:
+        assert dense.params - sum(row["weights"] - row["kept"] for row in stages) == left.nonzero_params
+        assert dense.macs - sum(row["macs"] - row["kept_macs"] for row in stages) == left.nonzero_macs
+
+
+def test_the_same_masks_as_in_python():
+    model = sp.load_lite(MODEL)
+    masks = sp.make_masks(model, 0.4, "lamp")
+    found = prune(load_model(MODEL), Asked(ratio=0.4, method="lamp", repair=False))
+    assert all(torch.equal(found.masks[name], mask) for name, mask in masks.items())
+    sp.repair(model, masks)
+    repaired = prune(load_model(MODEL), Asked(ratio=0.4, method="lamp"))
+    for name, parameter in repaired.model.named_parameters():
+        assert torch.equal(parameter, model.get_parameter(name))
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_what_is_ignored_stays_whole(structured):
+    found = prune(
+        load_model(MODEL), Asked(ratio=0.3, ignore=["layers.2.*.mlp.fc1"], structured=structured, repair=False)
+    )
+    dense = sp.load_lite(MODEL)
+    for name in found.results["ignored"]:
+        assert torch.equal(found.model.get_parameter(name), dense.get_parameter(name))
+    assert len(found.results["ignored"]) == 6
+    assert found.results["achieved"]["ratio"] > 0.2
+
+
+def test_how_far_one_can_go_with_groups(monkeypatch):
+    monkeypatch.setattr(targets, "BISECTIONS", 2)
+    with pytest.raises(ValueError, match=r"9 parameters cannot be reached: .* \d+,\d+ are left; give that or more"):
+        prune(load_model(MODEL), Asked(target_params="9", structured=True))
+
+
+def test_amounts():
+    assert amount("2.2G", 10**10, "MACs") == 2_200_000_000
+    assert amount(" 50 % ", 300, "MACs") == 150
+    assert amount("7", 7, "MACs") == 7
+    for wrong in ("0", "8", "-1", "1e3", "2,2G", "G", ""):
+        with pytest.raises(ValueError, match="MACs"):
+            amount(wrong, 7, "MACs")
+
+
+def test_files_and_record_agree(tmp_path, capsys):
+    code, out, error = call(capsys, *QUICK, "--output", "p")
+    assert code == 0
+    assert "MACs 1.38 => 0.89 M; parameters" in out
+    assert "nothing will be faster" in error
+    record = records.read("p.json")
+    loaded = load_model("p.safetensors")
+    assert record["results"]["output"]["sha256"] == sha256("p.safetensors") == loaded.sha256
+    assert loaded.pruned["dense_sha256"] == record["model"]["sha256"] == sp.lite_card(MODEL)["sha256"]
+    assert sp.cost(loaded.model).nonzero_params == record["results"]["achieved"]["nonzero_parameters"]
+    assert record["arguments"]["ratio"] == 0.5
+    assert record["arguments"]["seed"] == 0
+
+    before = contents(tmp_path)
+    code, out, _ = call(capsys, *QUICK, "--output", "p", "--json")  # the same: nothing is done
+    assert (code, json.loads(out)) == (0, record)
+    code, out, error = call(capsys, "prune", MODEL, "--ratio", "0.6", "--output", "p")
+    assert (code, out) == (1, "")
+    assert "p.safetensors is there already, of another command" in error
+    assert contents(tmp_path) == before
+    assert call(capsys, "prune", "p.safetensors", "--ratio", "0.4", "-o", "q")[0] == 1  # it has lost more already
+    assert call(capsys, "prune", "p.safetensors", "--ratio", "0.6", "--no-repair", "-o", "q", "-q")[:2] == (0, "")
+    twice = load_model("q.safetensors")
+    assert twice.pruned["dense_sha256"] == record["model"]["sha256"]
+    zero = {name: parameter == 0 for name, parameter in loaded.model.named_parameters()}
+    assert all(bool((twice.model.get_parameter(name) == 0)[mask].all()) for name, mask in zero.items())
+    assert call(capsys, "prune", MODEL, "--ratio", "0.6", "--no-repair", "-o", "p.safetensors", "--force")[0] == 0
+    assert load_model("p.safetensors").pruned["ratio"] == pytest.approx(0.6, abs=1e-4)
+
+
+def test_a_folder_gets_names_by_what_was_asked(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    assert call(capsys, *QUICK, "-o", "out")[0] == 0
+    assert set(contents(tmp_path / "out")) == {f"{MODEL}-dimap-0.5.safetensors", f"{MODEL}-dimap-0.5.json"}
+
+
+STOP, FULL = KeyboardInterrupt(), OSError(28, "No space left on device", "p")
+
+
+@pytest.mark.parametrize(
+    ("point", "error"), [("make_masks", STOP), ("_cut", STOP), ("stages_lost", FULL), ("keep", FULL), ("write", STOP)]
+)
+def test_stopped_anywhere_it_leaves_what_was_there(point, error, tmp_path, monkeypatch, capsys):
+    (tmp_path / "p.txt").write_text("of someone else")
+    place = {"make_masks": "targets", "keep": "keeping", "write": "records"}.get(point, "pruned")
+    with monkeypatch.context() as patch:
+
+        def stop(*_, **__):
+            raise error
+
+        patch.setattr(f"swinprune_lite.shell.{place}.{point}", stop)
+        code, out, said = call(capsys, *QUICK, "-o", "p")
+    assert (code, out, len(said.splitlines())) == (130 if isinstance(error, KeyboardInterrupt) else 1, "", 1)
+    assert contents(tmp_path) == {"p.txt": b"of someone else"}
+
+
+def test_a_full_disk(tmp_path, capsys):
+    """Of which a limit to the size of a file is a stand-in."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+        code, _, error = call(capsys, *QUICK, "-o", "p")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (code, len(error.splitlines())) == (1, 1)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 130)])
+def test_killed_while_it_writes_and_run_again(number, code, tmp_path, capsys):
+    process = forked.Forked(["-m", "swinprune_lite", *QUICK, "-o", "p"], cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not any(path.name.startswith(".p.safetensors") for path in tmp_path.iterdir()):
+        assert process.poll() is None, process.said()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    process.send_signal(number)
+    assert process.wait(60) == code
+    assert not (tmp_path / "p.safetensors").exists()
+    if number == signal.SIGTERM:
+        assert not [name for name in contents(tmp_path) if name.startswith(".")]
+    assert call(capsys, *QUICK, "-o", "p")[0] == 0
+    load_model("p.safetensors")
+
+
+def test_images_that_calibrate(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    (tmp_path / "images" / "deep").mkdir(parents=True)
+    for index in range(6):
+        pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / ("deep" if index % 2 else "") / f"{index}.png")
+    images = ("--calibrate", "images", "--images", "4")
+    code, out, _ = call(capsys, "prune", MODEL, "--ratio", "0.5", "--criterion", "wanda", *images, "--json", "-o", "p")
+    assert code == 0
+    found = json.loads(out)["results"]
+    assert found["calibration"]["images"] == 4
+    assert found["method"] == "dimap, criterion wanda"
+    first = load_model("p.safetensors").pruned["calibration"]["digest"]
+    again = ("prune", MODEL, "--ratio", "0.5", "--structured", *images, "--json", "--dry-run")
+    assert json.loads(call(capsys, *again)[1])["results"]["calibration"]["digest"] == first
+    assert json.loads(call(capsys, *again, "--seed", "1")[1])["results"]["calibration"]["digest"] != first
+    assert "holds 6 images and 64 are asked for" in call(capsys, *QUICK, "--calibrate", "images")[2]
+    for index in range(6):
+        (tmp_path / "images" / ("deep" if index % 2 else "") / f"{index}.png").write_bytes(b"no image")
+    assert "is not a whole image" in call(capsys, *QUICK, *images, "-o", "r")[2]
+    assert not (tmp_path / "r.safetensors").exists()
