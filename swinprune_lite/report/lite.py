@@ -18,7 +18,7 @@ from swinprune_lite.measurements.measure import COMPACT
 from swinprune_lite.measurements.profile import Profile, replicates
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store
-from swinprune_lite.models.lite import INPUT_SIZE, LIKE_THE_PAPERS, LITE_MODELS, lite_card, load_lite
+from swinprune_lite.models.lite import INPUT_SIZE, LIKE_THE_PAPERS, lite_card, load_lite
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import METHODS
@@ -31,6 +31,8 @@ from swinprune_lite.studies.profiles import PROFILES
 RATIOS = (0.15, 0.35, 0.55, 0.7, 0.8, 0.9, 0.95)
 """Of the prunable weights, those of the paper's tables 1 and the higher ones."""
 RUN = PROFILES["lite"]
+MODELS = (*LIKE_THE_PAPERS, finetuned.FULL)
+"""The sizes of the paper, and the one that is full."""
 COUNT = len(GARMENTS) ** 2
 FLOAT32 = "float32"
 TIMED, HALF = "swin_lite_tiny", 0.5
@@ -54,7 +56,7 @@ def lite_data(store: Store | None = None) -> dict:
     """
     store = store or Store()
     sources = [{"file": "results/*.jsonl", "command": "store", "date": None, "versions": None}]
-    return finished([_group(model, store) for model in LITE_MODELS], sources)
+    return finished([_group(model, store) for model in MODELS], sources)
 
 
 def _group(name: str, store: Store) -> dict:

@@ -16,7 +16,7 @@ import yaml
 from forked import Forked
 from playwright.sync_api import sync_playwright
 
-from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
 
@@ -114,7 +114,7 @@ def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):
 def test_the_report_of_the_lite_models_is_in_it(html):
     page = (html / "_static" / assemble.REPORT).read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
-    assert [(group["name"], group["lite"]) for group in data["groups"]] == [(name, True) for name in LITE_MODELS]
+    assert [(group["name"], group["lite"]) for group in data["groups"]] == [(name, True) for name in MODELS]
     assert f'href="_static/{assemble.REPORT}"' in (html / "decide.html").read_text()
 
 

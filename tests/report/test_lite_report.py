@@ -13,9 +13,9 @@ from swinprune_lite.data.pairs import GARMENTS, lite_data
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.intervals import paired_difference
 from swinprune_lite.measurements.store import Store
-from swinprune_lite.models.lite import LITE_MODELS
 from swinprune_lite.report import lite_data as report_data
 from swinprune_lite.report.by_class import recall_changes
+from swinprune_lite.report.lite import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_changes_of_a_class_without_images_are_unknown():
 
 
 def test_every_model_and_its_counts(data):
-    assert [group["name"] for group in data["groups"]] == list(LITE_MODELS)
+    assert [group["name"] for group in data["groups"]] == list(MODELS)
     for group in data["groups"]:
         assert group["lite"]
         macs = sum(row["macs"] for row in group["series"][0]["points"][0]["stages"])
