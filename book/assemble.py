@@ -5,7 +5,7 @@
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
 the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
 what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
-their help.
+their help. The report of the lite models, a page by itself, is made anew.
 """
 
 import re
@@ -21,6 +21,7 @@ from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper.ledger import totals
+from swinprune_lite.report import lite_data, write_report
 from swinprune_lite.studies import estimate, pretrained, repair
 from swinprune_lite.studies.profiles import get_profile
 
@@ -29,6 +30,7 @@ TOTALS = "<!-- totals of the ledger -->"
 CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
+REPORT = "report_lite.html"
 NOTE = "Numbers on this page"
 NO_PROFILE = (
     "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
@@ -130,6 +132,7 @@ def main(executed: Path, output: Path) -> None:
             text = text.replace(mark, insertion)
         page.write_text(text)
     shutil.copytree(BOOK / "_static", output / "_static", dirs_exist_ok=True)
+    write_report(lite_data(), output / "_static" / REPORT)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)

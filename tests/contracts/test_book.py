@@ -1,5 +1,6 @@
 """The book builds without a warning and reads well in a browser that has no network."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import yaml
 from forked import Forked
 from playwright.sync_api import sync_playwright
 
+from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
 
@@ -77,7 +79,7 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
-    assert {page for page in PAGES if not said[page]} == {"rerun", "bibliography"}
+    assert {page for page in PAGES if not said[page]} == {"decide", "rerun", "bibliography"}
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
     assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
@@ -107,6 +109,13 @@ def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):
     assert all(f" {value:,.0f} " in text for value in times)
     measured = estimate.throughput()["rows"].set_index(["model", "work"])
     assert f" {measured.images_a_second['Swin-T', 'evaluation']:.1f} " in text
+
+
+def test_the_report_of_the_lite_models_is_in_it(html):
+    page = (html / "_static" / assemble.REPORT).read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert [(group["name"], group["lite"]) for group in data["groups"]] == [(name, True) for name in MODELS]
+    assert f'href="_static/{assemble.REPORT}"' in (html / "decide.html").read_text()
 
 
 def test_links_and_images_lead_somewhere(html):

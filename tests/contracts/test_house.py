@@ -25,7 +25,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 UPWARDS = ["types", "files", "kept", "provenance", "anatomy", "pruning", "data", "models", "training", "sources",
            "calibration", "repairing", "acceleration", "clock", "measurements", "paper", "figures", "studies",
-           "shell", "jobs", "commands", "__main__"]  # fmt: skip
+           "shell", "jobs", "report", "commands", "__main__"]  # fmt: skip
 """Each room uses those before it alone. (Training and data do not know each other, whatever their order.)"""
 
 
