@@ -1,44 +1,39 @@
-"""Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested."""
+"""Data-independent, module-aware pruning (DIMAP) for hierarchical vision transformers, open and tested.
 
-from swinprune_lite.acceleration import compact, load_compact, save_compact, structured_masks
-from swinprune_lite.anatomy.modules import modules, prunable
-from swinprune_lite.calibration.statistics import input_moments
-from swinprune_lite.data.pairs import FashionPairs, lite_data
-from swinprune_lite.models.lite import LITE_MODELS, create_lite, lite_card, lite_seeds, load_lite
-from swinprune_lite.pruning.cost import Cost, cost
-from swinprune_lite.pruning.holding import apply_masks, remove_masks
-from swinprune_lite.pruning.importance import importance
-from swinprune_lite.pruning.masks import make_masks
-from swinprune_lite.pruning.methods import METHODS
-from swinprune_lite.repairing.apply import repair
-from swinprune_lite.training.evaluate import Accuracy, evaluate
-from swinprune_lite.training.schedules import schedule
+A public name is imported from its home when it is first asked for, so that `swinprune --help` need not wait for torch.
+"""
+
+from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = [
-    "LITE_MODELS",
-    "METHODS",
-    "Accuracy",
-    "Cost",
-    "FashionPairs",
-    "apply_masks",
-    "compact",
-    "cost",
-    "create_lite",
-    "evaluate",
-    "importance",
-    "input_moments",
-    "lite_card",
-    "lite_data",
-    "lite_seeds",
-    "load_compact",
-    "load_lite",
-    "make_masks",
-    "modules",
-    "prunable",
-    "remove_masks",
-    "repair",
-    "save_compact",
-    "schedule",
-    "structured_masks",
-]
+HOMES = {
+    "acceleration": ("compact", "load_compact", "save_compact", "structured_masks"),
+    "anatomy.modules": ("modules", "prunable"),
+    "calibration.statistics": ("input_moments",),
+    "data.pairs": ("FashionPairs", "lite_data"),
+    "models.lite": ("LITE_MODELS", "create_lite", "lite_card", "lite_seeds", "load_lite"),
+    "pruning.cost": ("Cost", "cost"),
+    "pruning.holding": ("apply_masks", "remove_masks"),
+    "pruning.importance": ("importance",),
+    "pruning.masks": ("make_masks",),
+    "pruning.methods": ("METHODS",),
+    "repairing.apply": ("repair",),
+    "shell.named": ("load_model",),
+    "training.evaluate": ("Accuracy", "evaluate"),
+    "training.schedules": ("schedule",),
+}
+"""Module -> the public names that it has."""
+
+_HOME = {name: home for home, names in HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from scipy.stats import t as student
@@ -36,8 +37,13 @@ def spread(values: Sequence[float]) -> float:
         return math.nan
     mean = sum(values) / count
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    quantile = round(float(student.ppf(0.975, count - 1)), 3)  # as printed tables have it
-    return quantile * deviation / math.sqrt(count)
+    return _quantile(count - 1) * deviation / math.sqrt(count)
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    """Of Student's t at 97.5 %, as printed tables have it."""
+    return round(float(student.ppf(0.975, freedom)), 3)
 
 
 def mean_accuracy(replicates: Sequence[torch.Tensor]) -> tuple[float, float]:

@@ -1,18 +1,22 @@
-"""Checkpoints in the naming of Swin's original repository, as the paper's authors publish theirs.
+"""Checkpoints: Swin's in the naming of its original repository, as the paper's authors publish theirs, and timm's.
 
 timm's own conversion brings them into timm's naming. Nothing that may be in a file is run.
 """
 
+import difflib
 import re
+import sys
 from argparse import Namespace
 from collections import OrderedDict
 from pathlib import Path
 
+import timm
 import torch
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import nn
 
-from swinprune_lite.files import load_weights_only, read_safetensors
+from swinprune_lite.files import load_weights_only, read_safetensors, reason
+from swinprune_lite.models.layouts import from_torchvision, unprefixed, unwrapped
 from swinprune_lite.pruning.importance import check_weight
 
 ARCHITECTURES = {
@@ -28,15 +32,15 @@ _BUFFERS = ("relative_position_index", "attn_mask")  # which timm computes itsel
 WINDOW = 7  # of the paper's models: the same widths and depths with windows of 12 are other models, with other costs
 
 
-def read(path: str | Path) -> dict[str, torch.Tensor]:
-    """The weights in a checkpoint, as they are named there.
+def tensors(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors in a checkpoint, without what training scripts wrap around them and put before their names.
 
     Args:
-        path: of torch.save (weights alone, or under "model" or "state_dict") or of safetensors.
+        path: of torch.save (weights alone, or under a key of `layouts.WRAPPERS`) or of safetensors.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, one that would run code, or one without weights.
+        ValueError: a damaged file, one that would run code, or one without tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,20 +54,102 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
         # Training checkpoints of Swin's code hold its settings too; a dictionary stands in for their class.
         settings = [(OrderedDict, "yacs.config.CfgNode"), Namespace]
         found = load_weights_only(path, "whole checkpoint", _ADVICE, settings)
-    for wrapper in ("model", "state_dict"):
-        if isinstance(found, dict) and isinstance(found.get(wrapper), dict):
-            found = found[wrapper]
-    pairs = found.items() if isinstance(found, dict) else ()
-    weights = {
-        key.removeprefix("module."): value  # of a model that was trained on several GPUs
-        for key, value in pairs
-        if isinstance(key, str) and isinstance(value, torch.Tensor)
-    }
+    if not (weights := unprefixed(unwrapped(found))):
+        raise ValueError(f"{path} holds no weights; {_ADVICE}")
+    return weights
+
+
+def read(path: str | Path) -> dict[str, torch.Tensor]:
+    """The weights in a Swin's checkpoint, as they are named there.
+
+    Args:
+        path: of torch.save (weights alone, or under a key of `layouts.WRAPPERS`) or of safetensors.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: a damaged file, one that would run code, or one without weights of a Swin.
+    """
+    weights = tensors(path)
     if not any(key.endswith("attn.qkv.weight") for key in weights):
         raise ValueError(
             f"{path} holds no weights of a Swin: nothing in it is named layers.0.blocks.0.attn.qkv.weight."
         )
     return weights
+
+
+def load_as(architecture: str, path: str | Path, image_size: tuple[int, int] | None = None) -> nn.Module:
+    """A timm architecture with a checkpoint's weights, as many classes as its head has, in evaluation mode.
+
+    Args:
+        architecture: timm's name; a tag says nothing here.
+        path: in timm's layout, its original repository's as timm reads it, or torchvision's.
+        image_size: (height, width) in pixels; None: the architecture's own.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: an architecture that timm does not have; a file that is damaged, would run code, or is not of this
+            architecture: weights that are missing, left over, of other shapes, no floating numbers or not finite.
+    """
+    name = check_known(architecture)
+    weights = from_torchvision(tensors(path))
+    for key, tensor in weights.items():
+        if not key.endswith((*_BUFFERS, "num_batches_tracked")):
+            _check_kind(f"{key} in {path}", tensor)
+    try:
+        model = _fitting(name, weights, image_size)
+        filter_ = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+        named = filter_(dict(weights), model) if filter_ else weights
+        named = {key: tensor for key, tensor in named.items() if not key.endswith(_BUFFERS)}
+        own = {key: tensor.shape for key, tensor in model.state_dict().items()}
+        other = [key for key, tensor in named.items() if key in own and own[key] != tensor.shape]
+        if other:
+            key = other[0]
+            raise ValueError(f"{key} is {tuple(named[key].shape)} and would have to be {tuple(own[key])}")
+        missing, left_over = model.load_state_dict(named, strict=False)
+        missing = [key for key in missing if not key.endswith(_BUFFERS)]
+        said = [f"{w} {', '.join(keys[:3])}" for w, keys in (("lacks", missing), ("has also", left_over)) if keys]
+        if said:
+            raise ValueError(f"it {'; '.join(said)}")
+    except (LookupError, RuntimeError, ValueError, AttributeError, TypeError, AssertionError, ArithmeticError) as error:
+        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; give its own.") from error
+    for key, parameter in model.named_parameters():
+        check_weight(f"{key} in {path}", parameter)
+    return model.eval()
+
+
+def check_known(architecture: str) -> str:
+    """The architecture's name without a tag; ValueError, naming what is near, unless timm has it."""
+    name = architecture.partition(".")[0]
+    if not timm.is_model(name):
+        known = timm.list_models()
+        near = difflib.get_close_matches(name, known, 3) or difflib.get_close_matches("swin", known, 3, 0.3)
+        raise ValueError(f"timm has no model {name!r}; near it are {', '.join(near)}.")
+    return name
+
+
+def _fitting(name: str, weights: dict[str, torch.Tensor], image_size: tuple[int, int] | None) -> nn.Module:
+    """The architecture, with as many classes as the weights' head, channels as their first layer."""
+    arguments = {} if image_size is None else {"img_size": image_size}
+    with torch.device("meta"):
+        about = timm.create_model(name).pretrained_cfg
+    classifier, first = about.get("classifier"), about.get("first_conv")
+    for key in (classifier, str(classifier).removesuffix(".fc")):
+        if isinstance(key, str) and f"{key}.weight" in weights:
+            arguments["num_classes"] = len(weights[f"{key}.weight"])
+            break
+    if isinstance(first, str) and f"{first}.weight" in weights:
+        arguments["in_chans"] = weights[f"{first}.weight"].shape[1]
+    return create(name, **arguments)
+
+
+def create(name: str, **arguments) -> nn.Module:
+    """timm's model with random weights; `img_size` is left out where the architecture takes images of any size."""
+    try:
+        return timm.create_model(name, **arguments)
+    except TypeError as error:
+        if "img_size" not in str(error):
+            raise
+        return timm.create_model(name, **{key: value for key, value in arguments.items() if key != "img_size"})
 
 
 def load(path: str | Path) -> tuple[str, nn.Module]:

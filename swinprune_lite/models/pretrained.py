@@ -5,7 +5,6 @@ A model is named as timm names it: "swin_tiny_patch4_window7_224.ms_in1k" (archi
 `save_for_hf` writes.
 """
 
-import difflib
 import re
 import textwrap
 from dataclasses import fields
@@ -22,6 +21,7 @@ from torch import nn
 
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import check_finite, check_parts, reason, sha256
+from swinprune_lite.models.checkpoints import check_known, create
 
 PAPER_MODELS = tuple(f"swin_{size}_patch4_window7_224.ms_in1k" for size in ("tiny", "small", "base"))
 """The paper's Swin-T, S and B, trained on ImageNet-1k alone; timm's default tag of base is ImageNet-22k's."""
@@ -49,11 +49,7 @@ def config(name: str) -> PretrainedCfg:
     source, place = parse_model_name(name)
     if source:
         return _own_config(source, place)
-    architecture = name.partition(".")[0]
-    if not timm.is_model(architecture):
-        known = timm.list_models()
-        near = difflib.get_close_matches(architecture, known, 3) or difflib.get_close_matches("swin", known, 3, 0.3)
-        raise ValueError(f"timm has no model {architecture!r}; near it are {', '.join(near)}.")
+    architecture = check_known(name)
     try:
         found = get_pretrained_cfg(name)
     except RuntimeError:  # an unknown tag
@@ -106,12 +102,13 @@ def weights_file(name: str) -> Path:
     raise ConnectionError(f"The hub's repository {repository} holds none of {', '.join(_FILES)}.")
 
 
-def load_pretrained(name: str) -> nn.Module:
+def load_pretrained(name: str, image_size: tuple[int, int] | None = None) -> nn.Module:
     """A pretrained timm model in float32 and evaluation mode, on the CPU.
 
     Args:
         name: timm's, with a tag ("swin_tiny_patch4_window7_224.ms_in1k"), "hf-hub:somebody/model", or
             "local-dir:/folder".
+        image_size: (height, width) in pixels; None: the weights' own.
 
     Raises:
         ValueError: an unknown model, one in which there is nothing to prune, or a file that is damaged or
@@ -125,10 +122,10 @@ def load_pretrained(name: str) -> nn.Module:
             "understands them. Choose a Swin, Swin V2, ViT, DeiT or another transformer."
         )
     path = weights_file(name)
-    overlay = None if source else {"file": str(path)}
+    overlay, size = None if source else {"file": str(path)}, {"img_size": image_size} if image_size else {}
     try:
         check_parts(path)
-        model = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).eval()
+        model = create(name, pretrained=True, pretrained_cfg_overlay=overlay, **size).eval()
         check_finite(dict(model.named_parameters()))
     except Exception as error:  # a damaged file can raise almost anything
         advice = "Remove the file, so that it is fetched anew."

@@ -1,0 +1,114 @@
+"""The command line, `swinprune` or `python -m swinprune_lite`: every file of `commands` is one command."""
+
+import pkgutil
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+import swinprune_lite.commands
+from swinprune_lite.shell.output import EXPECTED, INTERRUPTED, NOT_DONE, complain, sentence
+
+ORDER = ("inspect", "prune", "evaluate", "finetune", "bench", "export", "report", "grid", "audit", "fetch")
+"""Of the commands in the help."""
+WRONG_USE = typer.BadParameter.__mro__[2]  # ClickException, which typer brings along under a name of its own
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog="Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted. "
+    "`swinprune COMMAND --help` has two examples of each.",
+)
+
+
+def commands() -> list[str]:
+    """Names of the commands, in the order of a first use."""
+    found = [module.name for module in pkgutil.iter_modules(swinprune_lite.commands.__path__)]
+    return sorted(found, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+
+
+for _name in commands():
+    _module = import_module(f"swinprune_lite.commands.{_name}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_name)
+    else:
+        app.command(_name)(getattr(_module, _name))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"swinprune-lite {swinprune_lite.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Prune, repair, measure and explain your own vision transformer, without data unless you give some."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and say in one sentence what could not be done.
+
+    Args:
+        arguments: after the program's name; None: the process's own.
+
+    Returns:
+        0 done; 1 could not be done; 2 wrong usage; 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        with _ends_like_an_interrupt(), _warnings_in_a_line("--quiet" in arguments):
+            code = app(arguments, prog_name="swinprune", standalone_mode=False) or 0
+    except WRONG_USE as error:
+        complain(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:  # who read the output has gone, as `head` does
+        sys.stdout = None
+        return NOT_DONE
+    except EXPECTED as error:
+        complain(sentence(error))
+        return NOT_DONE
+    if code == INTERRUPTED:
+        complain("Interrupted; what was there before is as it was, and the same command may be run again.")
+    return code
+
+
+@contextmanager
+def _ends_like_an_interrupt() -> Iterator[None]:
+    """A request to end, as schedulers send it, ends the command as Ctrl-C does, so that no half file is left."""
+    before = None
+    with suppress(ValueError):  # not in the main thread
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _warnings_in_a_line(quiet: bool) -> Iterator[None]:
+    """Warnings of this package as a sentence on the error output; others' are about their own future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not quiet:
+            warnings.filterwarnings("always", category=UserWarning, module=r"swinprune_lite\.")
+        warnings.showwarning = lambda message, *where: complain(f"Note: {message}")
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
