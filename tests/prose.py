@@ -31,17 +31,19 @@ NUMBER = re.compile(
     re.IGNORECASE,
 )
 # Japanese has no spaces: a digit may follow any letter but a Latin one, and a numeral of kanji counts before a counter
-COUNTERS = "つ個割倍週名人日年点枚回段種層章行桁件台社者分度本通方"
+COUNTERS = "つ個割倍週名人日年点枚回段種層章行桁件台社者度本通方"
 JAPANESE_VAGUE = ("ほとんど", "ほぼ", "大半", "大部分", "大多数", "多く", "わずか", "大幅", "はるか", "倍増", "半減",
-                  "過半", rf"数[{COUNTERS}]")  # fmt: skip
+                  "過半", rf"(?<![複枚台回段個件人])数[{COUNTERS}]")  # fmt: skip
 JAPANESE_NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_./:-]){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])[{''.join(MYRIADS)}]?"
     rf"|半[分数]|[二三四五六七八九十](?=[{COUNTERS}])|{'|'.join(JAPANESE_VAGUE)}"
 )
-JAPANESE_ORDER = re.compile("上回|下回|超え|劣[りるっ]|最[大小多少高低良悪速遅]|最も|[速遅][いくか]|増[えや]|減[らりっ]|より[^、。]{0,8}い")
+JAPANESE_ORDER = re.compile(
+    "上回|下回|超え|劣[りるっ]|最[大小多少高低良悪速遅]|勝[りるっ]|最も|[速遅][いくか]|増[えや]|減[らりっ]|より[^、。]{0,8}い"
+)
 JAPANESE_EXEMPT = re.compile(
     "|".join((
-        r"[^。?!|]*[??]",
+        r"[^。?\uff1f!|]*[?\uff1f]",
         r"(?:図|表|式|節|ステージ|ブロック|シード|第) ?\d+",
         r"\d+ × \d+",
         r"95 ?%(?:信頼)?区間",
@@ -52,7 +54,8 @@ LISTED = r"\(?\d+(?:\.\d+)?\)?(?:(?:, | and |, and | to | or )\(?\d+\)?)*"
 EXEMPT = re.compile(
     "|".join((
         r"[^.?!|]*\?",  # a question states nothing
-        rf"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|[Ww]eek)s? {LISTED}",
+        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|[Ww]eek)s?"
+        rf" {LISTED}",
         r"\d+ × \d+",  # sizes
         r"\b95 % interval|\b[Hh]alf (?:of )?(?:its|the|their) 95 %",  # what an interval is
         r"\bnorm 1\b",

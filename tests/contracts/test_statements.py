@@ -2,9 +2,10 @@
 
 `prose` reads what the pages say: Markdown cells, captions, alternative texts, the files of book/ and the README. A
 number, a number word or a vague quantity ("most", "hardly") must stand inside a passage that `statements` quotes and
-computes. In an Answer and under "What you should have seen" the same holds of words for an order ("ahead", "outside").
-Japanese pages are read by their own patterns, digits and kanji alike. Free are, by `prose.EXEMPT`, the numbers of equations, figures, tables, layers and the like, names, sizes, years and
-questions, and the ratios that a page's own parameter cell sets.
+computes. In an Answer and under "What you should have seen" the same holds of words for an order ("ahead",
+"outside"). Free are, by `prose.EXEMPT`, the numbers of equations, figures, tables, layers and the like, names, sizes,
+years and questions, and the ratios that a page's own parameter cell sets. Japanese pages are read by patterns of
+their own, digits and kanji alike.
 """
 
 import re
@@ -106,7 +107,7 @@ DECIDE = sorted(path.stem for path in (BOOK / "decide").glob("*.md"))
 
 
 def test_both_languages_have_the_same_pages():
-    assert DECIDE == sorted(path.stem for path in (BOOK / "decide/ja").glob("*.md"))
+    assert sorted(path.stem for path in (BOOK / "decide/ja").glob("*.md")) == DECIDE
 
 
 @pytest.mark.parametrize("page", DECIDE)
@@ -118,7 +119,7 @@ def test_both_languages_state_the_same_numbers_in_the_same_order(page):
 
 @pytest.mark.parametrize("page", DECIDE)
 def test_japanese_digits_and_signs_of_percent_are_half_width(page):
-    assert not re.findall("[0-9%.+]", (BOOK / f"decide/ja/{page}.md").read_text())
+    assert not re.findall("[\uff10-\uff19\uff05\uff0e\uff0b]", (BOOK / f"decide/ja/{page}.md").read_text())
 
 
 @pytest.mark.parametrize(
