@@ -20,14 +20,14 @@ WORDS = {
     "twelve": 12, "sixteen": 16, "twenty": 20, "sixty": 60, "hundred": 100, "thousand": 1000, "half": 0.5, "twice": 2,
 }  # fmt: skip
 KANJI = {"二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "半分": 0.5, "半数": 0.5}
-MYRIADS = {"万": 1e4, "億": 1e8}
+SCALES = {"万": 1e4, "億": 1e8, " million": 1e6}
 VAGUE = ("most", "mostly", "hardly", "nearly", "almost", "barely", "few", "several", "many", "much", "far", "thirds?",
          "quarters?", "fifths?", "tenths?", "hundredths?", "double", "majority")  # fmt: skip
 DIGITS = r"[+−±-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?"
-NUMERAL = rf"{DIGITS}[{''.join(MYRIADS)}]?|(?:{'|'.join((*WORDS, *KANJI))})"
+NUMERAL = rf"{DIGITS}(?:{'|'.join(SCALES)})?|(?:{'|'.join((*WORDS, *KANJI))})"
 NUMBER = re.compile(
     # not part of a name: Swin-T-38, ViT-B/16, float16, 2:4, ImageNet-1k
-    rf"(?<![\w./:-])(?:{DIGITS}(?![\w:/]|[-.,]\w)|(?:{'|'.join((*WORDS, *VAGUE))})(?![\w-]))",
+    rf"(?<![\w./:-])(?:{DIGITS}(?: million)?(?![\w:/]|[-.,]\w)|(?:{'|'.join((*WORDS, *VAGUE))})(?![\w-]))",
     re.IGNORECASE,
 )
 # Japanese has no spaces: a digit may follow any letter but a Latin one, and a numeral of kanji counts before a counter
@@ -35,7 +35,7 @@ COUNTERS = "つ個割倍週名人日年点枚回段種層章行桁件台社者�
 JAPANESE_VAGUE = ("ほとんど", "ほぼ", "大半", "大部分", "大多数", "多く", "わずか", "大幅", "はるか", "倍増", "半減",
                   "過半", rf"(?<![複枚台回段個件人])数[{COUNTERS}]")  # fmt: skip
 JAPANESE_NUMBER = re.compile(
-    rf"(?<![A-Za-z0-9_./:-]){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])[{''.join(MYRIADS)}]?"
+    rf"(?<![A-Za-z0-9_./:-]){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])(?:{'|'.join(SCALES)})?"
     rf"|半[分数]|[二三四五六七八九十](?=[{COUNTERS}])|{'|'.join(JAPANESE_VAGUE)}"
 )
 JAPANESE_ORDER = re.compile(
@@ -140,8 +140,9 @@ def value(text: str) -> float:
         return WORDS[text.lower()]
     if text in KANJI:
         return KANJI[text]
-    if text[-1] in MYRIADS:
-        return MYRIADS[text[-1]] * value(text[:-1])
+    for name, scale in SCALES.items():
+        if text.endswith(name):
+            return scale * value(text.removesuffix(name))
     return float(text.replace("−", "-").replace("±", "").replace(",", ""))
 
 

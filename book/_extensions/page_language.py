@@ -1,4 +1,4 @@
-"""Pages in a folder that is named by a language say so: browsers then choose its fonts and line breaks, readers its voice."""
+"""Pages in a folder named by a language say so: browsers choose its fonts and line breaks, readers aloud its voice."""
 
 from typing import Any
 

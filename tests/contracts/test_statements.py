@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from prose import BOOK, KANJI, MYRIADS, NUMERAL, PAGES, WORDS, Passage, in_order, passages, stated
+from prose import BOOK, KANJI, NUMERAL, PAGES, SCALES, WORDS, Passage, in_order, passages, stated
 from statements import STATEMENTS, Statement
 
 
@@ -33,8 +33,9 @@ def agree(text: str, value: float) -> bool:
     if text.lower() in WORDS or text in KANJI:
         stated = WORDS.get(text.lower()) or KANJI[text]
         return abs(value - stated) <= 0.05 * (stated == 0.5)
-    if text[-1] in MYRIADS:
-        return agree(text[:-1], value / MYRIADS[text[-1]])
+    for name, scale in SCALES.items():
+        if text.endswith(name):
+            return agree(text.removesuffix(name), value / scale)
     number = text.replace("−", "-").replace("±", "").replace(",", "")
     digits, _, exponent = number.partition("e")
     step = 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
@@ -127,6 +128,7 @@ def test_japanese_digits_and_signs_of_percent_are_half_width(page):
     [("1.3", 1.349, True), ("1.3", 1.351, False), ("-0.54", -0.54, True), ("half", 0.501, True), ("half", 0.44, False),
      ("three", 3, True), ("three", 3.3, False), ("10,000", 10_000, True), ("3.8e-7", 3.8e-7, True),
      ("3.8e-7", 3.9e-7, False), ("126万", 1_262_291, True), ("126万", 1_272_291, False), ("三", 3, True),
+     ("1.3 million", 1_281_167, True),
      ("半分", 0.5, True), ("四", 5, False)],
 )  # fmt: skip
 def test_a_value_agrees_if_it_rounds_to_what_is_printed(text, value, same):

@@ -12,6 +12,7 @@ from statements.decide_values import (
     attention,
     cut_out,
     default,
+    energy,
     enough,
     example,
     go,
@@ -23,6 +24,7 @@ from statements.decide_values import (
     masked,
     memory,
     misread,
+    money,
     nothing_gained_by_zeros,
     one_shot,
     passes,
@@ -30,9 +32,7 @@ from statements.decide_values import (
     patches_cost_more,
     pays_after,
     printed,
-    row,
     runs,
-    saved,
     sheet,
     swin,
     thresholds_of_time,
@@ -108,13 +108,13 @@ BRIEF = [
         "brief",
         "Our {} small Swins lose {} to {} points with {} % of the prunable weights removed by DIMAP. Up to there "
         "DIMAP and plain uniform pruning cannot be told apart.",
-        "私たちの{}つの小型Swinでは{}〜{}ポイントの低下で、DIMAPが枝刈りの対象となる重みの{}%を削った場合の値です。",
+        "私たちの{}つの小型Swinでは、{}〜{}ポイントの低下にとどまります(DIMAPで対象の重みの{}%を削った場合)。",
         lite_at_half,
     ),
     *both(
         "brief",
         "There DIMAP leaves {} % (dense: {} %) when {} % of the prunable weights are gone.",
-        "DIMAPで残る精度は{}%（元は{}%）で、対象となる重みの{}%を削った場合です。",
+        "DIMAPで削ると、残る精度は{}%です（元は{}%、対象の重みの{}%を削った場合）。",
         lambda: [pretrained.top1("dimap"), pretrained.top1("dense", 0.0), 50],
     ),
     *both(
@@ -147,7 +147,7 @@ ON_SITE = [
         "Fine-tuning and checking need yours, and they can run inside the company. Patches that are too wide for a"
         " defect cost more than the cut does, a cut that is too deep shows first in some classes, and only a clock"
         " on the target tells the time.",
-        "欠陥に対してパッチが粗いことの影響は枝刈りそのものの影響に勝ります。",
+        "欠陥に対してパッチが粗すぎる影響は、枝刈りそのものの影響を上回ります。",
         patches_cost_more,
     ),
     *both(
@@ -191,9 +191,9 @@ ON_SITE = [
     ),
     *both(
         "on_site",
-        "The paper's is not light: {} epochs of ImageNet-1k, {} million images with their labels.",
-        "ImageNet-1kを{}エポック、ラベル付き画像で延べ{}百万枚です。",
-        lambda: [EPOCHS, EPOCHS * profiles.TRAINING_IMAGES / 1e6],
+        "The paper's is not light: {} epochs of ImageNet-1k, {} images with their labels.",
+        "ImageNet-1kを{}エポック、ラベル付き画像で延べ{}枚です。",
+        lambda: [EPOCHS, EPOCHS * profiles.TRAINING_IMAGES],
     ),
     *both(
         "on_site",
@@ -230,9 +230,8 @@ ON_SITE = [
         "on_site",
         "A camera of {} the pixels a side costs {} ± {} points of the recall of defects of {} to {} pixels. "
         "Patches that are {} as wide cost {} ± {}, and narrow ones take {} times the MACs.",
-        "人工の表面画像では、 カメラの縦横の画素数を{}にすると、再現率は{} ± {}ポイント下がります（{}〜{}"
-        "画素の欠陥）。パッチの幅を{}倍にすると{} ± {}ポイント下がり、細かいパッチには{}倍の計算量がかかりま"
-        "す。",
+        "カメラの縦横の画素数を{}にすると、再現率は{} ± {}ポイント下がります（{}〜{}画素の欠陥）。パッチの"
+        "幅を{}倍にすると{} ± {}ポイント下がり、細かいパッチには{}倍の計算量がかかります。",
         lambda: [
             0.5,
             *surfaces.apart("64", "32x2"),
@@ -281,15 +280,14 @@ ON_SITE = [
     *both(
         "on_site",
         "At {} % the activations of {} images bring {} ± {} points; the repair without any image brings {} ± {}.",
-        "容量に余裕のないlite microでは、 枝刈り率{}%で、{}枚の画像の活性値を採点に使うと{} ± {}"
-        "ポイント改善します。画像を使わない補正では{} ± {}ポイント改善します。",
+        "枝刈り率{}%で、{}枚の画像の活性値を採点に使うと{} ± {}ポイント改善します。画像を使わない補正では{"
+        "} ± {}ポイント改善します。",
         lambda: [80, criteria.USUAL, *hybrid.differs(hybrid.ACTIVATIONS.format("cut")), *hybrid.differs(hybrid.REPAIR)],
     ),
     *both(
         "on_site",
         "There the activations cost {} and {} points on its {} sets of weights, and the repair brings {} and {}.",
-        "余裕のあるlite tinyでは、 活性値を使うと{}ポイントと{}ポイント悪化し（{}組の重み）、補正では{"
-        "}ポイントと{}ポイント改善します。",
+        "活性値を使うと{}ポイントと{}ポイント悪化し（{}組の重み）、補正では{}ポイントと{}ポイント改善します。",
         lambda: [
             *(-points for points in hybrid.apart(hybrid.ACTIVATIONS.format("cut"))),
             2,
@@ -318,50 +316,50 @@ COSTS = [
     ),
     *both(
         "costs",
-        "| images a day, all machines | N | {} to {} | the same |",
-        "| 日あたりの画像枚数（全機器の合計） | N | {}〜{} | 同じ |",
+        "| images a day, all machines | N | {} to {} |",
+        "| 日あたりの画像枚数（全機器の合計） | N | {}〜{}枚 |",
         lambda: COMMON["images"],
     ),
     *both(
         "costs",
-        "| milliseconds for one image, dense | t | {} | the same |",
-        "| 画像あたりの処理時間（ミリ秒、枝刈り前） | t | {} | 同じ |",
+        "| time for one image, dense | t | {} ms |",
+        "| 画像あたりの処理時間（枝刈り前） | t | {}ミリ秒 |",
         lambda: [UNMEASURED["milliseconds"]],
     ),
     *both(
         "costs",
-        "| machines that run now | M | {} | the same |",
-        "| 現在の台数 | M | {} | 同じ |",
+        "| machines that run now | M | {} |",
+        "| 現在の台数 | M | {}台 |",
         lambda: [COMMON["machines"]],
     ),
     *both(
         "costs",
-        "| price of an hour of one machine | p | {} to {} | {} to {} |",
-        "| 機器の時間単価 | p | {}〜{} | {}〜{} |",
+        "| price of an hour of one machine | p | {} to {} USD, or {} to {} JPY |",
+        "| 機器の時間単価 | p | {}〜{} USD、または{}〜{}円 |",
         lambda: default("price"),
     ),
     *both(
         "costs",
-        "| watts of one at work | w | {} to {} | the same |",
-        "| 稼働中の消費電力（ワット） | w | {}〜{} | 同じ |",
+        "| power of one at work | w | {} to {} W |",
+        "| 稼働中の消費電力 | w | {}〜{}ワット |",
         lambda: COMMON["watts"],
     ),
     *both(
         "costs",
-        "| price of a kWh | e | {} to {} | {} to {} |",
-        "| 電力単価（kWhあたり） | e | {}〜{} | {}〜{} |",
+        "| price of a kWh | e | {} to {} USD, or {} to {} JPY |",
+        "| 電力単価（kWhあたり） | e | {}〜{} USD、または{}〜{}円 |",
         lambda: default("power_price"),
     ),
     *both(
         "costs",
-        "| years | Y | {} | the same |",
-        "| 年数 | Y | {} | 同じ |",
+        "| years | Y | {} |",
+        "| 年数 | Y | {}年 |",
         lambda: [COMMON["years"]],
     ),
     *both(
         "costs",
-        "| speed-up on the target | s | {} until it is measured | the same |",
-        "| 実機での高速化率 | s | 測るまでは{} | 同じ |",
+        "| speed-up on the target | s | {} until it is measured |",
+        "| 実機での高速化率 | s | 測るまでは{} |",
         lambda: UNMEASURED["speedup"][:1],
     ),
     *both(
@@ -374,27 +372,61 @@ COSTS = [
     ),
     *both(
         "costs",
-        "| {} | nothing yet; zeros in place | {} | {} | {} | {} |",
-        "| {} | 未測定、または重みをゼロにしただけの場合 | {} | {} | {} | {} |",
-        lambda: [1, 0, 0, 0, COMMON["machines"], not any(saved(1, 1))],
+        "| {} | {} | {} |",
+        "| {} | {} | {} |",
+        lambda: money(1, 1),
     ),
     *both(
         "costs",
-        "| {} | nothing: a threshold to begin with ( ) | {} to {} | {} to {} | {} to {} | {} |",
-        "| {} | なし（検証の初期の基準値、 ） | {}〜{} | {}〜{} | {}〜{} | {} |",
-        lambda: row(*2 * go("speedup")),
+        "| {} | {} to {} | {} to {} |",
+        "| {} | {}〜{} | {}〜{} |",
+        lambda: money(*2 * go("speedup")),
     ),
     *both(
         "costs",
-        "| {} to {} | lite tiny, our CPU, {} % of the MACs gone | {} to {} | {} to {} | {} to {} | {} |",
-        "| {}〜{} | lite tiny、私たちのCPU、計算量の{}%を除去 | {}〜{} | {}〜{} | {}〜{} | {} |",
-        lambda: row(*lite_speed(), gone=50),
+        "| lite tiny: {} to {} | {} to {} | {} to {} |",
+        "| lite tiny {}〜{} | {}〜{} | {}〜{} |",
+        lambda: money(*lite_speed()),
     ),
     *both(
         "costs",
-        "| {} to {} | Swin-T, our CPU, {} % of the MACs gone | {} to {} | {} to {} | {} to {} | {} to {} |",
-        "| {}〜{} | Swin-T、私たちのCPU、計算量の{}%を除去 | {}〜{} | {}〜{} | {}〜{} | {}〜{} |",
-        lambda: row(*cut_out("Swin-T"), gone=50),
+        "| Swin-T: {} to {} | {} to {} | {} to {} |",
+        "| Swin-T {}〜{} | {}〜{} | {}〜{} |",
+        lambda: money(*cut_out("Swin-T")),
+    ),
+    *both(
+        "costs",
+        "| {} | {} | {} of {} |",
+        "| {} | {} | {} / {} |",
+        lambda: energy(1, 1),
+    ),
+    *both(
+        "costs",
+        "| {} | {} to {} | {} of {} |",
+        "| {} | {}〜{} | {} / {} |",
+        lambda: energy(*2 * go("speedup")),
+    ),
+    *both(
+        "costs",
+        "| lite tiny: {} to {} | {} to {} | {} of {} |",
+        "| lite tiny {}〜{} | {}〜{} | {} / {} |",
+        lambda: energy(*lite_speed()),
+    ),
+    *both(
+        "costs",
+        "| Swin-T: {} to {} | {} to {} | {} to {} of {} |",
+        "| Swin-T {}〜{} | {}〜{} | {}〜{} / {} |",
+        lambda: energy(*cut_out("Swin-T")),
+    ),
+    *both(
+        "costs",
+        "A speed-up of {} is what zeros in place bring, and what counts until something is timed. That of {} is a "
+        "threshold to begin with ( ). Those of {} to {} are of lite tiny and those of {} to {} of Swin-T, both on "
+        "our CPU with {} % of the MACs gone.",
+        "{}は、重みをゼロにしただけの場合の値で、時間を測るまではこの値を使います。{}は検証の初期の基準値です（ ）"
+        "。{}〜{}はlite tiny、{}〜{}はSwin-Tの値で、どちらも私たちのCPUで計算量の{}%を取り"
+        "除いて測りました。",
+        lambda: [1, *go("speedup"), *lite_speed(), *cut_out("Swin-T"), 50],
     ),
     *both(
         "costs",
@@ -431,42 +463,30 @@ PROOF = [
     ),
     *both(
         "proof",
-        "| Week {}, freeze | Own test images that no training saw, of every class. The dense model's accuracy on "
-        "them. The machine, the batch size, who decides. | at least {} images, and the dense model reaches what it"
-        " is said to reach | collect images; nothing else can be decided |",
-        "| 第{}週：固定 | 学習に使っていない自社のテスト画像を全クラス分そろえる。元のモデルの精度を測る。使用す"
-        "る機器、バッチサイズ、判断者を決める。 | 画像が{}枚以上あり、元のモデルが公称の精度に達する | 画像を集"
-        "める（ほかのことは判断できない） |",
-        lambda: [1, *go("images")],
+        "Go if there are at least {} images, and the dense model reaches what it is said to reach.",
+        "画像が{}枚以上あり、元のモデルが公称の精度に達すること。",
+        lambda: go("images"),
     ),
     *both(
         "proof",
-        "| Week {}, cut | Prune at a light, a middle and a deep share, with the repair. Dense and pruned on the "
-        "same images. | top-1 loses at most {} point with all of its interval, no class more than {} points, "
-        "calibration error at most {} points | a lighter cut, or another method |",
-        "| 第{}週：枝刈り | 浅い・中間・深い枝刈り率で削り、補正する。元のモデルと同じ画像で比べる。 | top"
-        "-1の低下が区間全体で{}ポイント以下、どのクラスの低下も{}ポイント以下、較正誤差が{}ポイント以下 | 枝"
-        "刈り率を下げるか、別の手法にする |",
-        lambda: [2, *go("loss", "worst_class", "calibration")],
+        "Go if top-1 loses at most {} point with all of its interval, no class more than {} points, and the "
+        "calibration error is at most {} points.",
+        "top-1の低下が区間全体で{}ポイント以下、どのクラスの低下も{}ポイント以下、較正誤差が{}ポイント以下であること。",
+        lambda: go("loss", "worst_class", "calibration"),
     ),
     *both(
         "proof",
-        "| Week {}, time | The exported model on the target: p50, p95, memory, file. Energy, if there is a "
-        "counter. | at least {} times as fast, p95 at most {} milliseconds, memory at most {} % and file at most "
-        "{} % of the dense model's | cut whole heads and hidden units; if that is no faster, stop |",
-        "| 第{}週：時間 | 書き出したモデルを実機で測る（p50、p95、メモリ、ファイル）。計測器があれば電力も"
-        "測る。 | 速度が{}倍以上、p95が{}ミリ秒以下、メモリが元の{}%以下、ファイルが元の{}%以下 | ヘ"
-        "ッドと隠れユニットを丸ごと取り除く。それでも速くならなければ止める |",
-        lambda: [3, *go("speedup", "p95", "memory", "file")],
+        "Go if it is at least {} times as fast, with p95 at most {} milliseconds, memory at most {} % and file at "
+        "most {} % of the dense model's.",
+        "速度が元の{}倍以上、p95が{}ミリ秒以下、メモリが元の{}%以下、ファイルが元の{}%以下であること。",
+        lambda: go("speedup", "p95", "memory", "file"),
     ),
     *both(
         "proof",
-        "| Week {}, tune and decide | Light fine-tuning in the company, cost sheet, one page for the board. | "
-        "top-1 loses at most {} points with all of its interval, the saving is above {} after what it takes to get"
-        " there | stop, or repeat with more images |",
-        "| 第{}週：微調整と判断 | 社内での軽い微調整、費用の試算、役員会向けの要約。 | top-1の低下が区間"
-        "全体で{}ポイント以下、一時費用を差し引いた削減額が{}を上回る | 止めるか、画像を増やしてやり直す |",
-        lambda: [4, *go("tuned_loss", "saving")],
+        "Go if top-1 loses at most {} points with all of its interval, and the saving is above {} after what it "
+        "takes to get there.",
+        "top-1の低下が区間全体で{}ポイント以下、一時費用を差し引いた削減額が{}を上回ること。",
+        lambda: go("tuned_loss", "saving"),
     ),
     *both(
         "proof",
@@ -623,7 +643,7 @@ PRESS = [
     *both(
         "press",
         "Top-5 of Swin-B falls by {} points with {} % of its parameters and {} % of its FLOPs gone.",
-        "Swin-Bのtop-5の低下は{}ポイントで、 削ったのはパラメータの{}%、計算量の{}%です。",
+        "Swin-Bのtop-5の低下は{}ポイントです。 削ったのはパラメータの{}%、計算量の{}%です。",
         lambda: printed("Swin-B", "top5_drop", "params_drop", "flops_drop"),
     ),
     *both(
@@ -661,10 +681,9 @@ PRESS = [
     ),
     *both(
         "press",
-        "Both halves are true of different rows: no data for the masks, and {} million labelled images for the "
-        "accuracy.",
-        "データが要らないのはマスクを作るところで、精度を保つには延べ{}百万枚のラベル付き画像を使っています。",
-        lambda: [EPOCHS * profiles.TRAINING_IMAGES / 1e6],
+        "Both halves are true of different rows: no data for the masks, and {} labelled images for the accuracy.",
+        "データが要らないのはマスクを作るところで、精度を保つには延べ{}枚のラベル付き画像を使っています。",
+        lambda: [EPOCHS * profiles.TRAINING_IMAGES],
     ),
     *both(
         "press",

@@ -102,10 +102,21 @@ def lite_speed() -> list[float]:
     return [row.low, row.high]
 
 
-def saved(low: float, high: float) -> list[float]:
-    """USD, thousand JPY and kWh over the years, each low and high."""
-    dollars, yen = sheet("USD", low, high), sheet("JPY", low, high)
-    return [*dollars["saving"], *(each / YEN for each in yen["saving"]), *dollars["energy"]]
+def money(low: float, high: float) -> list[float]:
+    """Of the example: the speed-up, and what it saves in USD and in thousands of JPY, each low and high."""
+    dollars, yen = (sheet(currency, low, high)["saving"] for currency in ("USD", "JPY"))
+    return [*ends(low, high), *ends(*dollars), *ends(*(each / YEN for each in yen))]
+
+
+def energy(low: float, high: float) -> list[float]:
+    """Of the example: the speed-up, the kWh that it saves, and the machines that stay, of how many."""
+    found = sheet("USD", low, high)
+    return [*ends(low, high), *ends(*found["energy"]), *ends(*found["machines"]), COMMON["machines"]]
+
+
+def ends(low: float, high: float) -> list[float]:
+    """A range, or a number if it has no width."""
+    return list(dict.fromkeys([low, high]))
 
 
 def pays_after(low: float, high: float) -> list[float]:
@@ -126,7 +137,7 @@ def example() -> list:
 
 
 def default(name: str) -> list[float]:
-    return [*DEFAULTS["USD"][name], *(each / YEN for each in DEFAULTS["JPY"][name])]
+    return [*DEFAULTS["USD"][name], *DEFAULTS["JPY"][name]]
 
 
 def go(*names: str) -> list:
@@ -178,16 +189,6 @@ SWINS = ("Swin-B", "Swin-S", "Swin-T")
 def nothing_gained_by_zeros() -> list[bool]:
     """Zeros in place save no time, whole heads and hidden units do."""
     return [again.speed("masked").speedup.max() < 1.03, again.speed("compact").low.min() > 1.5]
-
-
-def row(low: float, high: float, gone: float | None = None) -> list:
-    """Of the example: the speed-up, or its two ends, and what is saved."""
-    machines = sheet("USD", low, high)["machines"]
-    return [
-        *(dict.fromkeys([low, high]) if gone is None else (low, high, gone)),
-        *saved(low, high),
-        *dict.fromkeys(machines),
-    ]
 
 
 def least_speed() -> float:
