@@ -176,9 +176,10 @@ ON_SITE = [
     *both(
         "on_site",
         "How far (lite models). At {} % small and base lose {} ± {} and {} ± {} points without fine-tuning, tiny "
-        "{} ± {}. At {} % DIMAP loses to plain magnitude on base.",
+        "{} ± {}. At {} % DIMAP on base is behind one magnitude threshold for the whole model.",
         "枝刈り率{}%で、smallは{} ± {}ポイント、baseは{} ± {}ポイント、tinyは{} ± {"
-        "}ポイント、微調整なしで下がります。{}%では、baseのDIMAPは単純な大きさ順に及びません。",
+        "}ポイント、微調整なしで下がります。{}%では、baseのDIMAPは、重みの大きさにモデル全体でひとつのしき"
+        "い値を置く方法に及びません。",
         lambda: [55, *at_55(), 80, not again.stars("global", (0.8,))[B, 0.8]],
     ),
     *both(
