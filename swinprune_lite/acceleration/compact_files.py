@@ -14,7 +14,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.compacting import group_counts, narrow
 from swinprune_lite.acceleration.comparing import check_depends, same
-from swinprune_lite.acceleration.saving import plain_state
+from swinprune_lite.acceleration.saving import noted, plain_state, with_note
 from swinprune_lite.anatomy.inputs import image_shape, noise
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.files import (
@@ -39,7 +39,11 @@ _PLACES = ("device", "dtype")  # and with these put them elsewhere: the file's a
 
 
 def save_compact(
-    model: nn.Module, path: str | Path, architecture: str | None = None, arguments: Mapping | None = None
+    model: nn.Module,
+    path: str | Path,
+    architecture: str | None = None,
+    arguments: Mapping | None = None,
+    about: Mapping[str, object] | None = None,
 ) -> None:
     """Write a compact model to one safetensors file that says itself how to build it.
 
@@ -50,6 +54,7 @@ def save_compact(
         path: file to write.
         architecture: timm's name, or a lite model's; None: what the model says of itself.
         arguments: of `timm.create_model`, beyond classes, channels and image size, which the model tells.
+        about: what else the file says, as JSON holds it; `saving.about` reads it.
 
     Raises:
         ValueError: no architecture, one that with these arguments does not give this model, arguments that JSON
@@ -60,7 +65,7 @@ def save_compact(
     architecture = architecture or (getattr(model, "pretrained_cfg", None) or {}).get("architecture")
     if not architecture:
         raise ValueError(f"{type(model).__name__} does not say its architecture; give timm's name, or a lite model's.")
-    arguments = {} if architecture in LITE_MODELS else _own_arguments(model) | dict(arguments or {})
+    arguments = {} if architecture in LITE_MODELS else own_arguments(model) | dict(arguments or {})
     try:
         _check_tensors(tensors)
     except ValueError as error:
@@ -70,15 +75,15 @@ def save_compact(
         "architecture": architecture,
         "arguments": _as_json(architecture, arguments),
         "groups": json.dumps(group_counts(model)),
-    }
-    metadata["sha256"] = content_digest(metadata, _KEYS, tensors)
+    } | noted(about)
+    metadata["sha256"] = content_digest(metadata, with_note(_KEYS, metadata), tensors)
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata)
         try:
             loaded = load_compact(temporary)
         except ValueError as error:
             raise ValueError(f"The model cannot be saved: {error.__cause__}. Nothing was saved.") from error
-        _check_same(model, loaded, architecture, arguments)
+        check_same(model, loaded, architecture, arguments)
 
 
 def load_compact(path: str | Path) -> nn.Module:
@@ -102,15 +107,29 @@ def _loaded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) ->
     """The model of a file's content; ValueError unless all of it agrees, which is looked at before memory is taken."""
     if metadata.get("format") != FORMAT:
         raise ValueError(f"its metadata lack the format {FORMAT!r}")
-    if metadata.get("sha256") != content_digest(metadata, _KEYS, tensors):
+    if metadata.get("sha256") != content_digest(metadata, with_note(_KEYS, metadata), tensors):
         raise ValueError(
             "it was altered after it was saved: names, shapes, numbers or configuration do not match its own SHA-256"
         )
     if missing := set(_KEYS) - metadata.keys():
         raise ValueError(f"its metadata lack {', '.join(sorted(missing))}")
-    _check_tensors(tensors)
-    architecture = metadata["architecture"]
     arguments, groups = (parse_json(metadata[key]) for key in ("arguments", "groups"))
+    return assembled(metadata["architecture"], arguments, groups, tensors)
+
+
+def assembled(architecture: str, arguments: object, groups: object, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """A model with these weights, in their own types and evaluation mode, on the CPU.
+
+    Args:
+        architecture: timm's name, or a lite model's.
+        arguments: what it is built with.
+        groups: path -> how many heads or hidden units, of each of its `parts`.
+        tensors: its state.
+
+    Raises:
+        ValueError: they do not all fit each other, which is looked at before memory is taken.
+    """
+    _check_tensors(tensors)
     _check_arguments(architecture, arguments, len(tensors))
     shaped = _built(architecture, arguments, groups, "meta")
     wanted = shaped.state_dict()
@@ -157,7 +176,7 @@ def _as_json(architecture: str, arguments: Mapping) -> str:
     return json.dumps(dict(arguments))
 
 
-def _own_arguments(model: nn.Module) -> dict:
+def own_arguments(model: nn.Module) -> dict:
     """What `timm.create_model` must be told so that classes, channels and image size are the model's own."""
     if not isinstance(getattr(model, "num_classes", None), int):
         raise ValueError(
@@ -235,7 +254,7 @@ def _built(architecture: str, arguments: Mapping, groups: object, device: str) -
 
 
 @torch.inference_mode()
-def _check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
+def check_same(model: nn.Module, loaded: nn.Module, architecture: str, arguments: Mapping) -> None:
     """Raise ValueError unless both give the same features and logits for two images of noise, on the CPU.
 
     Features are what the head reads: a head of zeros gives the same logits whatever stands before it.

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from swinprune_lite.acceleration.saving import check_ordinary, plain_state
+from swinprune_lite.acceleration.saving import ABOUT, check_ordinary, noted, plain_state, with_note
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors
 from swinprune_lite.pruning.masks import check_masks
@@ -40,7 +40,11 @@ _KEYS = ("format", "tensors", "uncoded")  # of the metadata
 
 
 def save_pruned(
-    model: nn.Module, path: str | Path, masks: Mapping[str, torch.Tensor] | None = None, dtype: str = "float16"
+    model: nn.Module,
+    path: str | Path,
+    masks: Mapping[str, torch.Tensor] | None = None,
+    dtype: str = "float16",
+    about: Mapping[str, object] | None = None,
 ) -> None:
     """Write a model's weights; of masked tensors only the surviving values.
 
@@ -50,6 +54,7 @@ def save_pruned(
         masks: parameter name -> bool, True = kept. None: the zeros among the prunable weights are removed.
         dtype: "float16", "bfloat16", "float32" or "float64", to which the values are rounded first. The file
             gives back exactly what the rounding left.
+        about: what else the file says, as JSON holds it; `saving.about` reads it.
 
     Raises:
         ValueError: masks that do not fit, an unknown type, a value that is not finite in it, or something that the
@@ -84,8 +89,8 @@ def save_pruned(
     coded = {key: _shorter(stream) for key, stream in streams.items()}
     tensors = {key: torch.from_numpy(np.frombuffer(code, np.uint8).copy()) for key, (code, _) in coded.items()}
     raw = [key for key, (_, is_coded) in coded.items() if not is_coded]
-    metadata = {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)}
-    metadata["sha256"] = content_digest(metadata, _KEYS, tensors)
+    metadata = {"format": FORMAT, "tensors": json.dumps(header), "uncoded": json.dumps(raw)} | noted(about)
+    metadata["sha256"] = content_digest(metadata, with_note(_KEYS, metadata), tensors)
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -173,9 +178,9 @@ def _decoded(metadata: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -
     """State dict and masks of the file's content; ValueError unless all of it agrees."""
     if metadata.get("format") != FORMAT:
         raise ValueError(f"its metadata lack the format {FORMAT!r}")
-    if metadata.keys() - {"sha256"} != set(_KEYS):
+    if metadata.keys() - {"sha256", ABOUT} != set(_KEYS):
         raise ValueError(f"its metadata must have the keys {', '.join(_KEYS)} and sha256; they have {[*metadata]}")
-    if metadata.get("sha256", digest := content_digest(metadata, _KEYS, tensors)) != digest:
+    if metadata.get("sha256", digest := content_digest(metadata, with_note(_KEYS, metadata), tensors)) != digest:
         raise ValueError("it was altered after it was saved: its content does not match its own SHA-256")
     header, uncoded = parse_json(metadata["tensors"]), parse_json(metadata["uncoded"])
     if not isinstance(header, dict) or not isinstance(uncoded, list) or not set(map(str, uncoded)) <= tensors.keys():

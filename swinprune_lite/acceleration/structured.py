@@ -8,7 +8,7 @@ group costs on a clock: its MACs, and the numbers it writes to memory, each wort
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import nn
@@ -38,6 +38,7 @@ def structured_masks(
     heads_share: float = HEADS_SHARE,
     criterion: str = "energy",
     statistics: Mapping[str, InputMoments] | None = None,
+    whole: Collection[str] = (),
 ) -> Masks:
     """Masks that take whole hidden units and heads, so that `compact` can make the matrices smaller.
 
@@ -57,6 +58,7 @@ def structured_masks(
             of the block's output; or "singular values", which is "variance" for hidden units, and for heads their part
             in the singular values of the attention's products; see `energies`.
         statistics: for variances, of `input_moments`; None: they are guessed from the weights, without an image.
+        whole: names of weights that stay whole, and with each the other of its part.
 
     Returns:
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
@@ -81,7 +83,7 @@ def structured_masks(
         raise ValueError(f"Unknown criterion {criterion!r}; choose one of {', '.join(CRITERIA)}.")
     if criterion == "energy" and statistics is not None:
         raise ValueError("The criterion energy is of weights alone; leave the statistics out, or choose variance.")
-    found = parts(model)
+    found = [part for part in parts(model) if {f"{part.writer}.weight", f"{part.reader}.weight"}.isdisjoint(whole)]
     if not found:
         raise ValueError(
             f"{type(model).__name__} has no hidden units or heads that can leave: it has neither timm's Mlp nor the "
@@ -93,10 +95,10 @@ def structured_masks(
     if statistics is not None:
         readers = {name: model.get_parameter(name) for name in names[1::2]}
         check_statistics(f"The criterion {criterion}", InputMoments, readers, statistics)
-    if whole := unpruned_layers(model, names):
+    if left := unpruned_layers(model, [*names, *whole]):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
-            f"heads cannot leave one by one: {', '.join(whole)}.",
+            f"heads cannot leave one by one: {', '.join(left)}.",
             stacklevel=2,
         )
     dense, positions = macs_and_positions(model, input_size)

@@ -151,7 +151,7 @@ class _Classes(ImageFolder):
 
     def __init__(self, folder: Path, found: dict[str, dict[str, int]], numbers: list[int], transform) -> None:
         self._found = found
-        super().__init__(str(folder), transform, numbers.__getitem__, _load)
+        super().__init__(str(folder), transform, numbers.__getitem__, load_rgb)
         del self._found
 
     def find_classes(self, directory: str) -> tuple[list[str], dict[str, int]]:
@@ -243,7 +243,7 @@ class DamagedImage(ValueError):
         super().__init__(said.rstrip().rpartition("DamagedImage: ")[2])  # torch puts the worker's traceback before it
 
 
-def _load(path: str) -> Image.Image:
+def load_rgb(path: str) -> Image.Image:
     """In RGB, as torchvision's loader has it; what is not whole is refused whatever Pillow was told before."""
     lenient, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:

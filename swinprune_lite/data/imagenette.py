@@ -23,7 +23,7 @@ IMAGENETTE_SIZES = {size: Path(url).stem for size, (url, _) in Imagenette._ARCHI
 SPLITS = ("train", "val")
 _PREFERRED = ("320px", "full", "160px")
 _LISTING = "noisy_imagenette.csv"
-_AGAIN = "remove it and fetch it again with 'python -m swinprune_lite.cli.fetch_imagenette'"
+_AGAIN = "remove it and fetch it again with 'swinprune fetch imagenette'"
 
 
 def fetch_imagenette(
@@ -89,9 +89,7 @@ def check_imagenette(folder: str | Path, splits: Sequence[str] = SPLITS) -> dict
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(
-            f"{folder} is not a folder; fetch Imagenette with 'python -m swinprune_lite.cli.fetch_imagenette'."
-        )
+        raise ValueError(f"{folder} is not a folder; fetch Imagenette with 'swinprune fetch imagenette'.")
     try:
         return _count(folder, splits)
     except ValueError as error:

@@ -28,7 +28,7 @@ def list_folder(folder: Path) -> dict[str, dict[str, int]]:
     Raises:
         OSError: an image that is a link to nothing, or a folder that may not be read.
     """
-    return {name: _images(folder / name) for name in class_names(folder)}
+    return {name: images_below(folder / name) for name in class_names(folder)}
 
 
 def class_names(folder: Path) -> list[str]:
@@ -51,7 +51,7 @@ def class_images(folder: Path, wnids: Iterable[str]) -> dict[str, list[str]]:
     for wnid in wnids:
         if not (folder / wnid).is_dir():
             raise ValueError(f"the class folder {folder.name}/{wnid} is missing")
-        images = _images(folder / wnid)
+        images = images_below(folder / wnid)
         if not images:
             raise ValueError(f"the class folder {folder.name}/{wnid} holds no image")
         require_content(images, f"{folder.name}/{wnid}")
@@ -76,7 +76,8 @@ def listing_digest(folder: Path) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
-def _images(folder: Path) -> dict[str, int]:
+def images_below(folder: Path) -> dict[str, int]:
+    """Image -> its size in bytes, of all images in a folder and in folders below it."""
     found = sorted(_walk(str(folder)), key=lambda image: os.path.split(image[0]))  # as torchvision's ImageFolder
     return dict(found)
 

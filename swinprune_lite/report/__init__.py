@@ -1,8 +1,8 @@
 """A page for those who decide: what cutting a model brings, what it risks, and how sure that is, in one HTML file."""
 
-from swinprune_lite.report.joining import read_records
 from swinprune_lite.report.lite import lite_data
 from swinprune_lite.report.page import page_data
+from swinprune_lite.report.reading import read_records
 from swinprune_lite.report.writing import write_report
 
 __all__ = ["lite_data", "page_data", "read_records", "write_report"]

@@ -6,6 +6,9 @@ import torch
 
 from swinprune_lite.measurements.intervals import spread
 
+DECIMALS = 4
+"""Of what is given, so that a page with many models and classes stays small."""
+
 
 def recalls(verdicts: torch.Tensor, classes: torch.Tensor, count: int) -> list[dict]:
     """Recall of each class: mean over sets of weights, and half its 95 % interval over images and sets.
@@ -24,9 +27,7 @@ def recalls(verdicts: torch.Tensor, classes: torch.Tensor, count: int) -> list[d
     return _rows("percent", means, over_images, images)
 
 
-def recall_changes(
-    after: torch.Tensor, before: torch.Tensor, classes: torch.Tensor, count: int
-) -> list[dict]:
+def recall_changes(after: torch.Tensor, before: torch.Tensor, classes: torch.Tensor, count: int) -> list[dict]:
     """Recall after minus before in points, image by image and set by set, as `paired_difference` of each class.
 
     Args:
@@ -36,12 +37,11 @@ def recall_changes(
         count: number of classes.
 
     Returns:
-        A row a class: points, half (of the 95 % interval), images and paired (True).
+        A row a class: points, half (of the 95 % interval) and images.
     """
     changes = after.double() - before.double()
     means, spreads, images = _by_class(changes, classes, count)
-    rows = _rows("points", means, 1.96 * spreads / images.sqrt(), images)
-    return [row | {"paired": True} for row in rows]
+    return _rows("points", means, 1.96 * spreads / images.sqrt(), images)
 
 
 def _by_class(values: torch.Tensor, classes: torch.Tensor, count: int) -> tuple[torch.Tensor, ...]:
@@ -60,5 +60,6 @@ def _rows(name: str, means: torch.Tensor, over_images: torch.Tensor, images: tor
         known = number > 0 and math.isfinite(half)
         half = math.hypot(half, spread(column) if len(column) > 1 else 0.0) if known else None
         mean = sum(column) / len(column) if number else None
-        found.append({name: mean, "half": half, "images": int(number)})
+        values = (None if value is None else round(value, DECIMALS) for value in (mean, half))
+        found.append({**dict(zip((name, "half"), values)), "images": int(number)})
     return found

@@ -1,1 +1,282 @@
-def read_records(p): pass
+"""Records of commands joined: which model each is of, told by the digests of weights."""
+
+import math
+from collections.abc import Sequence
+
+from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.report.reading import JOINED, accuracy, check, number, part, text
+from swinprune_lite.report.shape import cut_point, dense_point, place_of, series_of, set_timing
+
+TIMES = ("p50_ms", "p95_ms", "images_per_second", "peak_memory_bytes", "joules_per_image")
+
+
+def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
+    """The group (see `shape`) that records are of.
+
+    Args:
+        records: as commands write them.
+        names: of the records, for messages.
+
+    Raises:
+        ValueError: no record, a damaged one, one of a command without a place in a report, records of several dense
+            models, none of a pruned one, or one of a model that no other record knows.
+    """
+    named = [(name, record) for name, record in zip(names, records, strict=True)]
+    if not named:
+        raise ValueError("A report needs records; give the JSON files that swinprune prune, evaluate and bench write.")
+    for name, record in named:
+        check(name, record)
+    dense = {_dense_digest(record): (name, record) for name, record in reversed(named)}
+    if len(dense) > 1:
+        (first, one), (second, other), *_ = dense.values()
+        raise ValueError(
+            f"{first} and {second} are of two dense models ({_told(one)} and {_told(other)}); a report is of one: "
+            "leave the records of the other out."
+        )
+    return _Joining(named, next(iter(dense))).group
+
+
+def _dense_digest(record: dict) -> str:
+    pruned = record["model"].get("pruned")
+    return pruned.get("dense_sha256") or record["model"]["sha256"] if pruned else record["model"]["sha256"]
+
+
+def _told(record: dict) -> str:
+    return f"{record['model'].get('name')}, SHA-256 {_dense_digest(record)[:12]}"
+
+
+class _Joining:
+    """Fills a group, record by record."""
+
+    def __init__(self, named: list[tuple[str, dict]], digest: str) -> None:
+        self.digest, self.points = digest, {}
+        dense = next((record["model"] for _, record in named if record["model"]["sha256"] == digest), None)
+        any_model = dense or named[0][1]["model"]
+        lite = str(any_model.get("architecture", "")).split(":")[0] in LITE_MODELS
+        self.group = {
+            "name": any_model.get("name") if dense else any_model.get("architecture"),
+            "architecture": any_model.get("architecture"),
+            "lite": lite,
+            "sha256": digest,
+            "image_size": any_model.get("image_size"),
+            "classes": None,
+            "places": [],
+            "series": [],
+            "dense": dense_point(),
+        }
+        if dense:
+            self._count(named[0][0], dense)
+        for command in JOINED:
+            for self.name, record in named:
+                if record["command"] == command:
+                    getattr(self, f"_{command}")(record, record["results"])
+        if not any(series["points"] for series in self.group["series"]):
+            raise ValueError(
+                "None of the records is of a pruned model; `swinprune prune` writes one, and `swinprune evaluate` one "
+                "of the file that it wrote."
+            )
+        if self.group["dense"]["macs"] is None:
+            raise ValueError(
+                "No record says how large the dense model is; give the record of `swinprune prune`, or one of "
+                "`swinprune evaluate` of the dense model."
+            )
+        for series in self.group["series"]:
+            series["points"].sort(key=lambda point: -point["macs"])
+            for point in series["points"]:
+                _compare(point, self.group["dense"])
+
+    def _count(self, name: str, model: dict) -> None:
+        self.group["dense"]["parameters"] = number(name, model, "parameters")
+        self.group["dense"]["macs"] = number(name, model, "macs")
+
+    def _prune(self, record: dict, results: dict) -> None:
+        if record["model"].get("pruned"):
+            raise ValueError(
+                f"{self.name} prunes a model that was pruned before; a report is of one cut of a dense one."
+            )
+        achieved, output = part(self.name, results, "achieved"), results.get("output")
+        structured = bool(results.get("structured"))
+        point = cut_point(
+            ratio=number(self.name, achieved, "ratio"),
+            of="macs" if structured else "weights",
+            **_left(self.name, achieved, structured),
+            stages=[self._stage(row) for row in results.get("stages") or []] or None,
+        )
+        self._count(self.name, record["model"])
+        self._add(point, results, 0)
+        if output:
+            point["file_bytes"] = number(self.name, output, "bytes")
+            self.points[text(self.name, output, "sha256")] = point
+
+    def _stage(self, row: dict) -> dict:
+        numbers = {key: number(self.name, row, key) for key in ("weights", "kept", "macs", "kept_macs")}
+        return {"stage": row.get("stage"), "module": str(row.get("module")), **numbers}
+
+    def _add(self, point: dict, about: dict, epochs: int) -> None:
+        series_of(
+            self.group,
+            method=str(about.get("method")),
+            structured=bool(about.get("structured")),
+            repair=bool(about.get("repair")),
+            calibration=(about.get("calibration") or {}).get("images"),
+            epochs=epochs,
+        ).append(point)
+
+    def _finetune(self, record: dict, results: dict) -> None:
+        output = part(self.name, results, "output")
+        before = self._point(record["model"])
+        if before is self.group["dense"]:  # cut on the way; what came out says so itself, in its own records
+            return
+        kept = ("ratio", "of", "parameters", "macs", "stages")
+        point = cut_point(**{key: before[key] for key in kept}, file_bytes=output.get("bytes"))
+        epochs = int(number(self.name, results, "epochs"))
+        about = next(series for series in self.group["series"] if any(each is before for each in series["points"]))
+        calibration = about["calibration"] and {"images": about["calibration"]}
+        self._add(point, about | {"calibration": calibration}, about["epochs"] + epochs)
+        self.points[text(self.name, output, "sha256")] = point
+
+    def _evaluate(self, record: dict, results: dict) -> None:
+        one, other = self._point(record["model"]), results.get("against")
+        self._fill(one, results, results)
+        if not other:
+            return
+        second = self._point(part(self.name, other, "model"))
+        self._fill(second, other, results)
+        if self.group["dense"] not in (one, second) or one is second:
+            return
+        cut, sign = (second, -1) if one is self.group["dense"] else (one, 1)
+        difference = part(self.name, other, "difference")
+        if difference.get("half") is None:  # of one image
+            return
+        cut["against"] = accuracy(self.name, (results if cut is second else other)["top1"])
+        cut["difference"] = self._change(difference, sign) | {"paired": True}
+        rows = [(row.get("difference"), int(number(self.name, row, "images"))) for row in other.get("classes") or []]
+        if rows and all(isinstance(row, dict) for row, _ in rows):
+            cut["class_differences"] = [self._change(row, sign) | {"images": images} for row, images in rows]
+
+    def _change(self, row: dict, sign: int) -> dict:
+        half = None if row.get("half") is None else number(self.name, row, "half")
+        return {"points": sign * number(self.name, row, "points"), "half": half}
+
+    def _fill(self, point: dict, results: dict, about: dict) -> None:
+        images = int(number(self.name, about, "images"))
+        top1 = accuracy(self.name, part(self.name, results, "top1"))
+        if point["top1"] and (point["top1"], point["images"]) != (top1, images):
+            if point is not self.group["dense"]:
+                raise ValueError(f"{self.name} and another record evaluate one model with two results; leave one out.")
+            if point["images"] != images:
+                raise ValueError(
+                    f"{self.name} is of {images:,} images and another record of {point['images']:,}; evaluate all "
+                    "models on the same ones."
+                )
+        point.update(images=images, sets=1, top1=top1)
+        if results.get("top5"):
+            point["top5"] = accuracy(self.name, results["top5"])
+        if results.get("calibration_error") is not None:
+            point["calibration_error"] = number(self.name, results, "calibration_error")
+        if results.get("classes"):
+            self._fill_classes(point, results["classes"])
+
+    def _fill_classes(self, point: dict, rows: list[dict]) -> None:
+        classes = [text(self.name, row, "name") for row in rows]
+        if self.group["classes"] not in (None, classes):
+            raise ValueError(
+                f"{self.name} is of other classes than another record; evaluate all models on one data set."
+            )
+        self.group["classes"] = classes
+        point["recalls"] = []
+        for row in rows:
+            images = int(number(self.name, row, "images"))
+            known = row.get("recall") and images
+            recall = accuracy(self.name, row["recall"]) if known else {"percent": None, "half": None}
+            point["recalls"].append(recall | {"images": images})
+
+    def _bench(self, record: dict, results: dict) -> None:
+        shared = {"machine": text(self.name, results, "machine"), "threads": results.get("threads"),
+                  "batch_size": int(number(self.name, results, "batch_size"))}  # fmt: skip
+        cut, places = set(), {}
+        told = {model["sha256"]: model for model in (record["model"], results.get("against")) if model}
+        for row in results.get("rows") or []:
+            digest = text(self.name, row, "sha256")
+            point = self._point(told.get(digest, {"sha256": digest}))
+            place = place_of(
+                self.group,
+                **shared,
+                runtime=text(self.name, row, "runtime"),
+                precision=text(self.name, row, "precision"),
+            )
+            places[row["runtime"], row["precision"]] = place
+            timing = {key: None if row.get(key) is None else number(self.name, row, key) for key in TIMES}
+            set_timing(point, place, timing)
+            if point is self.group["dense"]:
+                point["file_bytes"] = point["file_bytes"] or row.get("file_bytes")
+            else:
+                cut.add(row["sha256"])
+        for row in results.get("ratios") or []:
+            if len(cut) != 1:
+                continue
+            place = places.get((row.get("runtime"), row.get("precision")))
+            point = self.points[next(iter(cut))]
+            if place is None or not self.group["dense"]["timings"]:
+                continue
+            speedup = {key: number(self.name, part(self.name, row, "speedup"), key) for key in ("ratio", "low", "high")}
+            if record["model"]["sha256"] == self.digest:  # it is the dense model's, over the pruned one's
+                speedup = {"ratio": 1 / speedup["ratio"], "low": 1 / speedup["high"], "high": 1 / speedup["low"]}
+            theory = self.group["dense"]["macs"] and self.group["dense"]["macs"] / point["macs"]
+            point["timings"][place] |= {"speedup": speedup, "theory": theory}
+
+    def _point(self, model: dict) -> dict:
+        """The point of a model, told by its digest; of a pruned one that no record made, what it says of itself."""
+        digest = text(self.name, model, "sha256")
+        if digest == self.digest:
+            return self.group["dense"]
+        if digest not in self.points:
+            about = model.get("pruned")
+            if not about:
+                raise ValueError(
+                    f"{self.name} is of a model (SHA-256 {digest[:12]}) that no other record knows; give the record of "
+                    "`swinprune prune` that belongs to it, too."
+                )
+            structured, tuned = bool(about.get("structured")), about.get("finetuned") or {}
+            point = cut_point(
+                ratio=number(self.name, about, "ratio"),
+                of="macs" if structured else "weights",
+                **_left(self.name, model, structured),
+                stages=self.points.get(tuned.get("before_sha256"), {}).get("stages"),
+            )
+            self._add(point, about, int(number(self.name, tuned, "epochs")) if tuned else 0)
+            self.points[digest] = point
+            if not structured and self.group["dense"]["macs"] is None:
+                self._count(self.name, model)
+        return self.points[digest]
+
+
+def _left(name: str, counts: dict, structured: bool) -> dict:
+    """Parameters and MACs that are left: those that are there, or, where zeros stand in for what went, the others."""
+    kind = "" if structured else "nonzero_"
+    return {key: number(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}
+
+
+def _compare(point: dict, dense: dict) -> None:
+    """Differences that no record has: of two samples, where each model was evaluated by itself, and class by class."""
+    if point["top1"] and dense["top1"] and point["difference"] is None:
+        if point["images"] != dense["images"]:
+            raise ValueError(
+                f"The dense model was evaluated on {dense['images']:,} images and a pruned one on {point['images']:,}; "
+                "evaluate both on the same ones."
+            )
+        point["against"], point["difference"] = dense["top1"], _difference(point["top1"], dense["top1"])
+    if point["recalls"] and dense["recalls"] and not point["class_differences"]:
+        pairs = zip(point["recalls"], dense["recalls"])
+        point["class_differences"] = [
+            {key: value for key, value in _difference(*pair).items() if key != "paired"} | {"images": pair[0]["images"]}
+            for pair in pairs
+        ]
+
+
+def _difference(after: dict, before: dict) -> dict:
+    """Of two samples, though they may be the same images: then the half width is larger than it needs to be."""
+    if after["percent"] is None or before["percent"] is None:
+        return {"points": None, "half": None, "paired": False}
+    half = math.hypot(after["half"], before["half"])
+    return {"points": after["percent"] - before["percent"], "half": half, "paired": False}

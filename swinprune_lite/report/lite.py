@@ -1,4 +1,4 @@
-"""The report's data from the results store: what was measured on the lite models, which teach and are nobody's model."""
+"""The report's data from the results store: what was measured on the lite models, small ones that teach."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.acceleration.structured import structured_masks
-from swinprune_lite.anatomy.modules import blocks, mapped
+from swinprune_lite.anatomy.modules import PRUNED_MODULES, blocks, mapped
 from swinprune_lite.clock.runtimes import recorded
 from swinprune_lite.data import pairs
 from swinprune_lite.data.pairs import GARMENTS
@@ -34,7 +34,7 @@ RUN = PROFILES["lite"]
 COUNT = len(GARMENTS) ** 2
 FLOAT32 = "float32"
 TIMED, HALF = "swin_lite_tiny", 0.5
-"""The size that was timed, and the share of the MACs at which masks were."""
+"""The size that was timed, of which alone smaller matrices are shown; and the share of the MACs at which masks were."""
 COMPARED = ("dimap", "uniform")
 Asked = tuple[Profile, Setting]
 
@@ -82,8 +82,8 @@ def _group(name: str, store: Store) -> dict:
     for (method, cut, rule, epochs), ratio, asked in _cases(name):
         points = series_of(group, method=method, structured=cut, repair=rule, calibration=None, epochs=epochs)
         points.append(_point(store, asked, [dense[one.training_seed] for _, one in asked], ratio))
-    _add_tuned_compact(group, name)
     if name == TIMED:
+        _add_tuned_compact(group, name)
         half = [acceleration.one_shot(case) for case in acceleration.cases()]
         half = [case for case in half if (case.model, case.method, case.ratio) == (name, "dimap", HALF)]
         asked = [(repair.PROFILE, case) for case in half]
@@ -122,7 +122,7 @@ def _cases(name: str) -> Iterator[tuple[tuple[str, bool, bool, int], float, list
                 if (each.model, each.ratio, each.repair, run.recipe.epochs) == (name, ratio, "", 1)
             ]
             yield ("dimap", False, False, 1), ratio, asked
-    for rule, more in ((False, {}), (True, structured.REPAIR)):
+    for rule, more in ((False, {}), (True, structured.REPAIR)) if name == TIMED else ():
         for ratio in structured.RATIOS:
             asked = [structured.case(name, seed, COMPACT, ratio, **more) for seed in structured.SEEDS[name]]
             yield (COMPACT, True, rule, 0), ratio, [(repair.PROFILE, each) for each in asked]
@@ -199,7 +199,7 @@ def _stages(name: str, seed: int, method: str, ratio: float, budget: str) -> lis
         row["kept"] += kept
         row["macs"] += round(size * positions[weight])
         row["kept_macs"] += round(kept * positions[weight])
-    return [rows[key] for key in sorted(rows)]
+    return [rows[key] for key in sorted(rows, key=lambda key: (key[0], PRUNED_MODULES.index(key[1])))]
 
 
 def _removed(model: nn.Module, method: str, ratio: float, budget: str) -> dict[str, int]:

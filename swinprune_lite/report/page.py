@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from swinprune_lite.report.costs import COMMON, DEFAULTS, UNMEASURED
 from swinprune_lite.report.findings import BEARABLE, CRITERIA, findings
-from swinprune_lite.report.joining import joined, sources
+from swinprune_lite.report.joining import joined
+from swinprune_lite.report.reading import sources
 
 REPORT = 1
 """Of the embedded data; to be increased when a key changes its meaning."""

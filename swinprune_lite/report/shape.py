@@ -33,7 +33,8 @@ def cut_point(**known) -> dict:
     Further keys: ratio (share removed), of ("weights" or "macs", what it is a share of), stages (rows of {"stage",
     "module", "weights", "kept", "macs", "kept_macs"}), against (the dense
     model's top-1 on the same images and sets), difference ({"points", "half", "paired"}: pruned minus dense
-    top-1), class_differences (the same of each class), and in its timings also speedup ({"ratio", "low", "high"}) and
+    top-1), class_differences (of each class {"points", "half",
+    "images"}), and in its timings also speedup ({"ratio", "low", "high"}) and
     theory.
     """
     return dict.fromkeys((*OF_A_CUT, *MEASURED)) | known

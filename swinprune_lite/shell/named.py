@@ -1,6 +1,8 @@
 """A model by the name that a shell gives it, wherever its weights lie."""
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,10 +11,13 @@ from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from swinprune_lite.acceleration import compact_files, storage
+from swinprune_lite.acceleration.saving import about
+from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.files import read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
 from swinprune_lite.models.lite import LITE_MODELS, lite_card, load_lite
+from swinprune_lite.shell.keeping import kept_pruned, widened
 from swinprune_lite.types import Masks
 
 FILES = (".pth", ".pt", ".bin", ".ckpt", ".tar", ".safetensors")
@@ -24,7 +29,7 @@ class Loaded:
     """A model and where it comes from.
 
     Attributes:
-        model: in evaluation mode, on the CPU, in its file's precision.
+        model: in evaluation mode, on the CPU, in float32, or float64 where its file has that.
         name: as it was asked for.
         architecture: timm's name, or a lite model's.
         sha256: of its weights' file, 64 hexadecimal digits.
@@ -92,9 +97,14 @@ def _from_file(name: str, path: Path, arch: str | None, image_size: tuple[int, i
     if own in (compact_files.FORMAT, storage.FORMAT) and arch:
         raise ValueError(f"{path} says itself of which architecture it is; leave --arch out.")
     if own == compact_files.FORMAT:
-        model = compact_files.load_compact(path)
-        about = read_safetensors(path)[0]
-        return _checked(model, name, about["architecture"], digest, image_size)
+        model = widened(compact_files.load_compact(path))
+        metadata, said = read_safetensors(path)[0], about(path)
+        more = {"arguments": json.loads(metadata["arguments"])}
+        return _checked(model, name, metadata["architecture"], digest, image_size or _said_size(said), said, **more)
+    if own == storage.FORMAT:
+        model, said, masks = kept_pruned(path)
+        more = {"arguments": said["arguments"], "masks": masks}
+        return _checked(model, name, said["architecture"], digest, image_size or _said_size(said), said, **more)
     if not arch:
         raise ValueError(f"{path} is a checkpoint; {_ARCH}.")
     model = checkpoints.load_as(arch, path, image_size)
@@ -108,10 +118,22 @@ def _format(path: Path) -> str:
         raise ValueError(f"{path} is no whole file: {error}; get it again.") from error
 
 
+def _said_size(said: Mapping[str, object]) -> tuple[int, int] | None:
+    size = said.get("image_size")
+    return tuple(size) if isinstance(size, list) else None
+
+
 def _checked(
-    model: nn.Module, name: str, architecture: str, digest: str, image_size: tuple[int, int] | None, **more
+    model: nn.Module,
+    name: str,
+    architecture: str,
+    digest: str,
+    image_size: tuple[int, int] | None,
+    said: Mapping[str, object] | None = None,
+    **more,
 ) -> Loaded:
     """`Loaded`, with an image size that the model takes."""
     shape = image_shape(model, image_size)
-    classes = int(getattr(model, "num_classes", 0) or 0)
-    return Loaded(model, name, architecture, digest, shape[1:], classes, **more)
+    count_products(model, shape)
+    classes, pruned = int(getattr(model, "num_classes", 0) or 0), (said or {}).get("pruned")
+    return Loaded(model, name, architecture, digest, shape[1:], classes, pruned=pruned, **more)

@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 from rich.console import Console
+from rich.tree import Tree
 from safetensors import SafetensorError
 
 NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
+WIDE = 160  # columns of a tree in a file or a pipe
+UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
 EXPECTED = (ValueError, OSError, LookupError, MemoryError, ImportError, RuntimeError, SafetensorError)
 """What bad input, a full disk or a machine too small raise; anything else is a mistake of this package."""
 
@@ -31,6 +34,18 @@ def sentence(error: BaseException) -> str:
     return said or type(error).__name__
 
 
+def change(before: float, after: float) -> str:
+    """Two counts in one unit, such as "4.49 => 2.24 G"."""
+    unit, name = next((unit for unit in UNITS if before >= unit[0]), UNITS[-1])
+    return f"{before / unit:.2f} => {after / unit:.2f} {name}".rstrip() if name else f"{before:,} => {after:,}"
+
+
+def count(number: float) -> str:
+    """A count in its unit, such as "28.3 M"."""
+    unit, name = next((unit for unit in UNITS if number >= unit[0]), UNITS[-1])
+    return f"{number / unit:.3g} {name}" if name else f"{number:,}"
+
+
 class Output:
     """Where a command's words go.
 
@@ -41,18 +56,20 @@ class Output:
 
     def __init__(self, json: bool = False, quiet: bool = False) -> None:
         self.json, self.quiet = json, quiet
-        self.out, self.error = Console(highlight=False), Console(stderr=True, highlight=False)
+        plain = {"highlight": False, "markup": False}  # a path may have brackets
+        self.out, self.error = Console(**plain), Console(stderr=True, **plain)
 
     def show(self, *parts: object) -> None:
-        """Print text or rich tables, unless quiet or in JSON."""
+        """Print text (a string is not wrapped, since it may hold a path), tables or trees, unless quiet or in JSON."""
         if not self.json and not self.quiet:
             for part in parts:
-                self.out.print(part, soft_wrap=isinstance(part, str))
+                wide = isinstance(part, Tree) and not self.out.is_terminal
+                self.out.print(part, soft_wrap=isinstance(part, str), width=WIDE if wide else None, crop=False)
 
     def note(self, text: str, loud: bool = False) -> None:
         """A sentence on the error output, unless quiet."""
         if not self.quiet:
-            self.error.print(text, style="bold yellow" if loud else None, soft_wrap=True, markup=False)
+            self.error.print(text, style="bold yellow" if loud else None, soft_wrap=True)
 
     def record(self, record: Mapping[str, object]) -> None:
         """Print the command's JSON object, where it was asked for."""

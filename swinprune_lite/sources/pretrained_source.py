@@ -206,14 +206,14 @@ def _imagenet(folder: Path | None, split: str) -> Path:
     if not place.is_dir():
         raise FileNotFoundError(
             f"ImageNet's {split} images are not in {place}. They need a registration at ImageNet's site; prepare the "
-            "folder with 'python -m swinprune_lite.cli.prepare_imagenet', and say where it is with `data`."
+            "folder with 'swinprune fetch imagenet', and say where it is with `data`."
         )
     names = class_names(place)
     if odd := sorted(set(names) ^ set(ImageNetInfo().label_names())):
         raise ValueError(
             f"{place} has {len(names)} classes and ImageNet-1k 1000, in folders named by their WordNet ids "
             f"({odd[0]} is only in one of the two); prepare it anew with "
-            "'python -m swinprune_lite.cli.prepare_imagenet'."
+            "'swinprune fetch imagenet'."
         )
     return place
 

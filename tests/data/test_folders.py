@@ -370,7 +370,7 @@ def test_images_that_changed_are_read_anew(tmp_path):
 
 def test_images_that_did_not_change_are_decoded_once(folder, monkeypatch):
     kept = [pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8)]
-    monkeypatch.setattr(folders, "_load", None)
+    monkeypatch.setattr(folders, "load_rgb", None)
     assert all(map(torch.equal, kept, (pixels for pixels, _ in evaluation_images(folder, CONFIG, SMALL, 8))))
 
 

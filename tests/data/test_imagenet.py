@@ -164,9 +164,9 @@ def test_what_systems_leave_in_folders_and_archives_is_no_image(tmp_path):
     assert imagenet.unpack_val(tmp_path / "val.tar", labels, tmp_path / "again" / "val", WNIDS, each=2) == 6
 
 
-def test_prepare_imagenet_command(tmp_path, capsys, monkeypatch):
+def test_fetch_imagenet_command(tmp_path, capsys, monkeypatch):
     def call(*arguments):
-        return run(capsys, monkeypatch, "prepare_imagenet", "--output", tmp_path / "out", *arguments)
+        return run(capsys, monkeypatch, "fetch imagenet", "--output", tmp_path / "out", *arguments)
 
     monkeypatch.chdir(tmp_path)
     assert "--any-digest" in call("--help").out

