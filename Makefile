@@ -19,7 +19,7 @@ NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
 NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,test]'
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
-PROSE := $(wildcard book/*.md book/*.yml book/*.bib book/*.py book/_static/*)
+PROSE := $(shell find book -type f -not -name '*.pyc')
 
 .PHONY: help book test reproduce outputs bench clean
 

@@ -31,7 +31,7 @@ CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
 REPORT = "report_lite.html"
-NOTE = "Numbers on this page"
+NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
 NO_PROFILE = (
     "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
 )
@@ -99,7 +99,7 @@ def of_profile(notebook: nbformat.NotebookNode) -> bool:
 
 def noted(page: str, line: str) -> str:
     """The page with a note below its title that says what its numbers are of; one with a note of its own as it is."""
-    if NOTE in page:
+    if NOTE in page or NOTE_JA in page:
         return page
     title, _, rest = page.partition("\n")
     more = "What the profiles are is told by" if line == NO_PROFILE else "For the others see"
@@ -119,19 +119,22 @@ def main(executed: Path, output: Path) -> None:
     if not notebooks:
         raise SystemExit(f"{executed} holds no notebook; run 'make book'.")
     output.mkdir(parents=True, exist_ok=True)
-    for path in BOOK.iterdir():
+    for path in BOOK.rglob("*"):
         if path.suffix in {".md", ".yml", ".bib"}:
-            shutil.copy(path, output)
+            target = output / path.relative_to(BOOK)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
     insertions = {TOTALS: totals_table(), CARRIED: carried_table(), ESTIMATES: estimates()}
     insertions[COMMANDS] = command_pages.pages()
-    for page in output.glob("*.md"):
+    for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
         for mark, insertion in insertions.items():
             text = text.replace(mark, insertion)
         page.write_text(text)
-    shutil.copytree(BOOK / "_static", output / "_static", dirs_exist_ok=True)
+    for folder in ("_static", "_extensions"):
+        shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(), output / "_static" / REPORT)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:

@@ -9,29 +9,53 @@ from typing import NamedTuple
 import nbformat
 
 ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "book"
 PAGES = {
     **{path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))},
-    **{path.stem: path for path in sorted((ROOT / "book").glob("*.md"))},
+    **{str(path.relative_to(BOOK).with_suffix("")): path for path in sorted(BOOK.rglob("*.md"))},
     "README": ROOT / "README.md",
 }
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,
     "twelve": 12, "sixteen": 16, "twenty": 20, "sixty": 60, "hundred": 100, "thousand": 1000, "half": 0.5, "twice": 2,
 }  # fmt: skip
+KANJI = {"二": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10, "半分": 0.5, "半数": 0.5}
+SCALES = {"万": 1e4, "億": 1e8, " million": 1e6}
 VAGUE = ("most", "mostly", "hardly", "nearly", "almost", "barely", "few", "several", "many", "much", "far", "thirds?",
          "quarters?", "fifths?", "tenths?", "hundredths?", "double", "majority")  # fmt: skip
 DIGITS = r"[+−±-]?\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?"
-NUMERAL = rf"{DIGITS}|(?:{'|'.join(WORDS)})"
+NUMERAL = rf"{DIGITS}(?:{'|'.join(SCALES)})?|(?:{'|'.join((*WORDS, *KANJI))})"
 NUMBER = re.compile(
     # not part of a name: Swin-T-38, ViT-B/16, float16, 2:4, ImageNet-1k
-    rf"(?<![\w./:-])(?:{DIGITS}(?![\w:/]|[-.,]\w)|(?:{'|'.join((*WORDS, *VAGUE))})(?![\w-]))",
+    rf"(?<![\w./:-])(?:{DIGITS}(?: million)?(?![\w:/]|[-.,]\w)|(?:{'|'.join((*WORDS, *VAGUE))})(?![\w-]))",
     re.IGNORECASE,
 )
+# Japanese has no spaces: a digit may follow any letter but a Latin one, and a numeral of kanji counts before a counter
+COUNTERS = "つ個割倍週名人日年点枚回段種層章行桁件台社者度本通方"
+JAPANESE_VAGUE = ("ほとんど", "ほぼ", "大半", "大部分", "大多数", "多く", "わずか", "大幅", "はるか", "倍増", "半減",
+                  "過半", rf"(?<![複枚台回段個件人])数[{COUNTERS}]")  # fmt: skip
+JAPANESE_NUMBER = re.compile(
+    rf"(?<![A-Za-z0-9_./:-]){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])(?:{'|'.join(SCALES)})?"
+    rf"|半[分数]|[二三四五六七八九十](?=[{COUNTERS}])|{'|'.join(JAPANESE_VAGUE)}"
+)
+JAPANESE_ORDER = re.compile(
+    "上回|下回|超え|劣[りるっ]|最[大小多少高低良悪速遅]|勝[りるっ]|最も|[速遅][いくか]|増[えや]|減[らりっ]|より[^、。]{0,8}い"
+)
+JAPANESE_EXEMPT = re.compile(
+    "|".join((
+        r"[^。?\uff1f!|]*[?\uff1f]",
+        r"(?:図|表|式|節|ステージ|ブロック|シード|第) ?\d+",
+        r"\d+ × \d+",
+        r"95 ?%(?:信頼)?区間",
+        r"20\d\d年",
+    ))
+)  # fmt: skip
 LISTED = r"\(?\d+(?:\.\d+)?\)?(?:(?:, | and |, and | to | or )\(?\d+\)?)*"
 EXEMPT = re.compile(
     "|".join((
         r"[^.?!|]*\?",  # a question states nothing
-        rf"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed)s? {LISTED}",
+        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|[Ww]eek)s?"
+        rf" {LISTED}",
         r"\d+ × \d+",  # sizes
         r"\b95 % interval|\b[Hh]alf (?:of )?(?:its|the|their) 95 %",  # what an interval is
         r"\bnorm 1\b",
@@ -78,7 +102,7 @@ def passages(page: str) -> tuple[Passage, ...]:
         for part in re.split(r"\n\s*\n|\n(?=\||\* )", plain(text)):
             joined = re.sub(r"[\s>*]+", " ", part).strip()
             if joined:
-                found.append(Passage(joined, seen or joined.startswith("Answer.")))
+                found.append(Passage(joined, seen or joined.startswith(("Answer.", "答え。"))))
     return tuple(found)
 
 
@@ -105,12 +129,40 @@ def settings(page: str) -> frozenset[str]:
     return frozenset(f"{100 * ratio:g}" for ratio in ast.literal_eval(ast.unparse(ratios)))
 
 
+def is_japanese(page: str) -> bool:
+    """Whether a page stands in the folder of the Japanese ones."""
+    return "ja" in page.split("/")[:-1]
+
+
+def value(text: str) -> float:
+    """Of a numeral: digits, a word, or kanji."""
+    if text.lower() in WORDS:
+        return WORDS[text.lower()]
+    if text in KANJI:
+        return KANJI[text]
+    for name, scale in SCALES.items():
+        if text.endswith(name):
+            return scale * value(text.removesuffix(name))
+    return float(text.replace("−", "-").replace("±", "").replace(",", ""))
+
+
+def in_order(page: str) -> list[float]:
+    """All numbers of a page's prose, vague quantities aside."""
+    number = JAPANESE_NUMBER if is_japanese(page) else NUMBER
+    texts = (match[0] for passage in passages(page) for match in number.finditer(passage.text))
+    return [value(text) for text in texts if re.fullmatch(NUMERAL, text, re.IGNORECASE)]
+
+
 def stated(page: str, passage: Passage) -> list[tuple[int, int]]:
     """Where a passage states a number, a vague quantity or, in a finding, an order; not what `EXEMPT` lets pass."""
-    free = [match.span() for match in EXEMPT.finditer(passage.text)]
+    if is_japanese(page):
+        number, order, exempt = JAPANESE_NUMBER, JAPANESE_ORDER, JAPANESE_EXEMPT
+    else:
+        number, order, exempt = NUMBER, ORDER, EXEMPT
+    free = [match.span() for match in exempt.finditer(passage.text)]
     for match in re.finditer(rf"\b(?:at|from|up to) ({LISTED}) %", passage.text, re.IGNORECASE):
         if set(re.findall(r"[\d.]+", match[1])) <= settings(page):
             free.append(match.span())
-    patterns = (NUMBER, ORDER) if passage.finding else (NUMBER,)
+    patterns = (number, order) if passage.finding else (number,)
     found = sorted(match.span() for pattern in patterns for match in pattern.finditer(passage.text))
     return [span for span in found if not any(start <= span[0] and span[1] <= end for start, end in free)]

@@ -27,6 +27,14 @@ TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
 
 
+DECIDE = {
+    page: f"decide/{language}{Path(page).stem}"
+    for page in PAGES
+    for language in (["ja/", ""]["/ja/" in page],)
+    if page.startswith("decide/")
+}
+
+
 @pytest.fixture(scope="module")
 def html(tmp_path_factory):
     """The book, built from the committed notebooks."""
@@ -69,7 +77,7 @@ def test_first_page_shows_what_carries_over_to_the_pretrained_transformer(html):
 
 def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(html):
     said = {}
-    for page in PAGES:
+    for page in (page for page in PAGES if page not in DECIDE):
         text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
         above, _, below = text.partition(assemble.NOTE)
         said[page] = re.match(
@@ -79,12 +87,33 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
-    assert {page for page in PAGES if not said[page]} == {"decide", "rerun", "bibliography"}
+    assert {page for page in said if not said[page]} == {"report", "rerun", "bibliography"}
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
-    of_none = {page for page in PAGES if said[page] and said[page][1] == "Of no profile"}
+    of_none = {page for page in said if said[page] and said[page][1] == "Of no profile"}
     assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
     for mark in (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES):
         assert not [path for path in html.glob("*.html") if mark in path.read_text()]
+
+
+@pytest.mark.parametrize("page", DECIDE)
+def test_a_page_for_decision_makers_speaks_one_language_leads_to_the_other_and_says_whose_its_numbers_are(html, page):
+    text, path = (html / f"{page}.html").read_text(), html / f"{page}.html"
+    article = re.search("<article.*?</article>", text, re.DOTALL)[0]
+    other = html / f"{DECIDE[page]}.html"
+    assert other.resolve() in {(path.parent / link).resolve() for link in re.findall(r'href="([^"#]+)"', article)}
+    japanese = page.startswith("decide/ja/")
+    assert re.search(r'<html lang="(\w+)"', text)[1] == ("ja" if japanese else "en")
+    assert (assemble.NOTE_JA if japanese else assemble.NOTE) in article
+    assert assemble.REPORT.search(unescape(text)) is None
+    words = unescape(re.sub(r"<[^>]+>", " ", re.sub(r"<(div|span)[^>]*math.*?</\1>", "", article, flags=re.DOTALL)))
+    assert "**" not in words
+    heads = [
+        re.sub(r"<[^>]+>", "", head) for head in re.findall(r"<(?:h\d|th)[ >].*?</(?:h\d|th)>", article, re.DOTALL)
+    ]
+    letters = re.compile("[\u3041-\u30ff\u4e00-\u9fff]")
+    assert [
+        head for head in heads if bool(letters.search(head)) != japanese and not re.fullmatch(r"\W*n\W*", head)
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +144,7 @@ def test_the_report_of_the_lite_models_is_in_it(html):
     page = (html / "_static" / assemble.REPORT).read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
     assert [(group["name"], group["lite"]) for group in data["groups"]] == [(name, True) for name in MODELS]
-    assert f'href="_static/{assemble.REPORT}"' in (html / "decide.html").read_text()
+    assert f'href="_static/{assemble.REPORT}"' in (html / "report.html").read_text()
 
 
 def test_links_and_images_lead_somewhere(html):
@@ -185,3 +214,29 @@ def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
     assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
     context.close()
     assert complaints == []
+
+
+def test_every_japanese_character_has_a_glyph(html, browser):
+    """What no font has is drawn as one and the same box, that of a code point which is no character."""
+    if not subprocess.run(["fc-list", ":lang=ja"], capture_output=True, text=True).stdout:
+        pytest.skip("no Japanese font is installed; .ci/run installs one")
+    pages = [page for page in DECIDE if page.startswith("decide/ja/")]
+    articles = (re.search("<article.*?</article>", (html / f"{page}.html").read_text(), re.DOTALL)[0] for page in pages)
+    letters = sorted(set(re.findall(r"[^\x00-\x7f]", unescape("".join(articles)))))
+    tab = browser.new_page()
+    tab.goto((html / f"{pages[0]}.html").as_uri())
+    drawn = tab.evaluate(
+        """letters => {
+          const pen = Object.assign(document.createElement("canvas"), {width: 40, height: 40}).getContext("2d")
+          pen.font = "32px " + getComputedStyle(document.querySelector("article p")).fontFamily
+          return letters.map(letter => {
+            pen.clearRect(0, 0, 40, 40)
+            pen.fillText(letter, 2, 34)
+            return pen.getImageData(0, 0, 40, 40).data.join()
+          })
+        }""",
+        [*letters, "\U0010fffd"],
+    )
+    tab.close()
+    assert len(letters) > 300
+    assert [letter for letter, pixels in zip(letters, drawn) if pixels == drawn[-1]] == []

@@ -2,9 +2,10 @@
 
 `prose` reads what the pages say: Markdown cells, captions, alternative texts, the files of book/ and the README. A
 number, a number word or a vague quantity ("most", "hardly") must stand inside a passage that `statements` quotes and
-computes. In an Answer and under "What you should have seen" the same holds of words for an order ("ahead", "outside").
-Free are, by `prose.EXEMPT`, the numbers of equations, figures, tables, layers and the like, names, sizes, years and
-questions, and the ratios that a page's own parameter cell sets.
+computes. In an Answer and under "What you should have seen" the same holds of words for an order ("ahead",
+"outside"). Free are, by `prose.EXEMPT`, the numbers of equations, figures, tables, layers and the like, names, sizes,
+years and questions, and the ratios that a page's own parameter cell sets. Japanese pages are read by patterns of
+their own, digits and kanji alike.
 """
 
 import re
@@ -12,7 +13,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from prose import NUMERAL, PAGES, WORDS, Passage, passages, stated
+from prose import BOOK, KANJI, NUMERAL, PAGES, SCALES, WORDS, Passage, in_order, passages, stated
 from statements import STATEMENTS, Statement
 
 
@@ -29,8 +30,12 @@ def places(statement: Statement, page: str) -> list[re.Match]:
 
 def agree(text: str, value: float) -> bool:
     """Whether a value rounds to what is printed."""
-    if text.lower() in WORDS:
-        return abs(value - WORDS[text.lower()]) <= 0.05 * (text.lower() == "half")
+    if text.lower() in WORDS or text in KANJI:
+        stated = WORDS.get(text.lower()) or KANJI[text]
+        return abs(value - stated) <= 0.05 * (stated == 0.5)
+    for name, scale in SCALES.items():
+        if text.endswith(name):
+            return agree(text.removesuffix(name), value / scale)
     number = text.replace("−", "-").replace("±", "").replace(",", "")
     digits, _, exponent = number.partition("e")
     step = 10.0 ** (int(exponent or 0) - len(digits.partition(".")[2]))
@@ -84,10 +89,47 @@ def test_what_counts_as_a_number(text, found):
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("精度は3.5ポイント下がり、80%を削った。", ["3.5", "80"]),
+        ("Swin-B、ViT-S/14、ImageNet-1kと2:4、図4と式10、2024年。", []),
+        ("三つの種類に分け、半分を削り、ほとんど下がらない。", ["三", "半分", "ほとんど"]),
+        ("一般に、一つの層と十分な検証、二度手間。", ["二"]),
+        ("費用は126万〜762万円、±0.6ポイント。", ["126万", "762万", "±0.6"]),
+        ("何割を3回削ってよいのか?", []),
+    ],
+)
+def test_what_counts_as_a_number_in_japanese(text, found):
+    spans = stated("decide/ja/brief", Passage(text, False))
+    assert [text[start:end] for start, end in spans] == found
+
+
+DECIDE = sorted(path.stem for path in (BOOK / "decide").glob("*.md"))
+
+
+def test_both_languages_have_the_same_pages():
+    assert sorted(path.stem for path in (BOOK / "decide/ja").glob("*.md")) == DECIDE
+
+
+@pytest.mark.parametrize("page", DECIDE)
+def test_both_languages_state_the_same_numbers_in_the_same_order(page):
+    english, japanese = in_order(f"decide/{page}"), in_order(f"decide/ja/{page}")
+    assert english == japanese
+    assert english
+
+
+@pytest.mark.parametrize("page", DECIDE)
+def test_japanese_digits_and_signs_of_percent_are_half_width(page):
+    assert not re.findall("[\uff10-\uff19\uff05\uff0e\uff0b]", (BOOK / f"decide/ja/{page}.md").read_text())
+
+
+@pytest.mark.parametrize(
     ("text", "value", "same"),
     [("1.3", 1.349, True), ("1.3", 1.351, False), ("-0.54", -0.54, True), ("half", 0.501, True), ("half", 0.44, False),
      ("three", 3, True), ("three", 3.3, False), ("10,000", 10_000, True), ("3.8e-7", 3.8e-7, True),
-     ("3.8e-7", 3.9e-7, False)],
+     ("3.8e-7", 3.9e-7, False), ("126万", 1_262_291, True), ("126万", 1_272_291, False), ("三", 3, True),
+     ("1.3 million", 1_281_167, True),
+     ("半分", 0.5, True), ("四", 5, False)],
 )  # fmt: skip
 def test_a_value_agrees_if_it_rounds_to_what_is_printed(text, value, same):
     assert agree(text, value) is same

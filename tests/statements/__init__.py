@@ -3,6 +3,7 @@
 from statements import (
     architectures,
     counted,
+    decide,
     hybrid,
     layerwise,
     measured,
@@ -19,6 +20,7 @@ from statements.statement import Statement
 STATEMENTS: list[Statement] = [
     *architectures.STATEMENTS,
     *counted.STATEMENTS,
+    *decide.STATEMENTS,
     *hybrid.STATEMENTS,
     *layerwise.STATEMENTS,
     *measured.STATEMENTS,
