@@ -4,7 +4,8 @@
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
 the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
-what carries over to a pretrained transformer, the page on pretrained weights its estimates.
+what carries over to a pretrained transformer, the page on pretrained weights its estimates, and others what
+`insertions` computes.
 """
 
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import typer
+from insertions import errata, stars_table
 
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
@@ -26,6 +28,8 @@ BOOK = Path(__file__).parent
 TOTALS = "<!-- totals of the ledger -->"
 CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
+STARS = "<!-- stars -->"
+ERRATA = "<!-- errata: {} -->"
 NOTE = "Numbers on this page"
 NO_PROFILE = (
     "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
@@ -118,7 +122,13 @@ def main(executed: Path, output: Path) -> None:
         if path.suffix in {".md", ".yml", ".bib"}:
             shutil.copy(path, output)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
-    insertions = {TOTALS: totals_table(), CARRIED: carried_table(), ESTIMATES: estimates()}
+    insertions = {
+        TOTALS: totals_table(),
+        CARRIED: carried_table(),
+        ESTIMATES: estimates(),
+        STARS: stars_table(notebooks),
+    }
+    insertions |= {ERRATA.format(part): table for part, table in errata().items()}
     for page in output.glob("*.md"):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
