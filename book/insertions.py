@@ -55,9 +55,10 @@ def stars(notebooks: Iterable[Path]) -> dict[str, tuple[int, int]]:
 def stars_table(notebooks: Iterable[Path]) -> str:
     """`stars` as Markdown, with how many chance gives at most."""
     found = stars(notebooks)
-    rows = [(f"{{doc}}`notebooks/{stem}`", *counts) for stem, counts in found.items()]
+    rows = [(_link(re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", stem).replace("_", " "), stem), *counts)
+            for stem, counts in found.items()]  # fmt: skip
     rows.append(("**all**", *map(sum, zip(*found.values()))))
-    columns = ["chapter", "differences", "stars", "by chance at most"]
+    columns = ["chapter", "differences", "stars", "by chance"]
     return markdown(columns, [(*row, f"{LEVEL * row[1]:.1f}") for row in rows])
 
 
@@ -80,6 +81,10 @@ def equation_21() -> tuple[int, int]:
     return sum(map(sums.get, ("QKV-M", "QKV-M", "MLP-M", "AUX-M"))), sum(sums.values())
 
 
+def _link(text: str, notebook: str) -> str:
+    return f"{{doc}}`{text} <notebooks/{notebook}>`"
+
+
 def _against_itself(rows: pd.DataFrame) -> str:
     found: dict[str, list] = {}
     for row in rows.itertuples():  # numbers that are suspected together have the same reason
@@ -87,23 +92,20 @@ def _against_itself(rows: pd.DataFrame) -> str:
         place, said = (where, f"{WORDS[column]} {row.paper}") if column in WORDS else (row.where, row.paper)
         entry = found.setdefault(row.ours, [place, [], row.source])
         entry[1].append(said)
-    lines = [
-        (place, "; ".join(said), ours, f"{{doc}}`notebooks/{source}`") for ours, (place, said, source) in found.items()
-    ]
+    lines = [(_link(place, source), "; ".join(said), ours) for ours, (place, said, source) in found.items()]
     printed, whole = equation_21()
-    lines.append((
-        "equation 21", "QKV-M in the first line and again in the second", "PRJ-M in the second: as printed the lines "
-        f"have {printed:,} parameters in lite tiny, which has {whole:,}", "{doc}`notebooks/figure3_modules`",
-    ))  # fmt: skip
-    return markdown(["where", "printed", "what other numbers give", "chapter"], lines)
+    said = f"PRJ-M in the second: as printed the lines have {printed:,} parameters in lite tiny, which has {whole:,}"
+    twice = "QKV-M in the first line and again in the second"
+    lines.append((_link("equation 21", "figure3_modules"), twice, said))
+    return markdown(["where", "printed", "what other numbers give"], lines)
 
 
 def _counted(rows: pd.DataFrame) -> str:
     lines = []
     for row in rows.itertuples():
         where, _, column = row.where.rpartition(", ")
-        lines.append((where, WORDS[column], row.paper, row.ours, f"{{doc}}`notebooks/{row.source}`"))
-    return markdown(["where", "number", "printed", "counted", "chapter"], lines)
+        lines.append((_link(where, row.source), WORDS[column], row.paper, row.ours))
+    return markdown(["where", "number", "printed", "counted"], lines)
 
 
 def _elsewhere() -> str:
