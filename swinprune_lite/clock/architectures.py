@@ -24,15 +24,15 @@ PUBLISHED = {
     "MViT v2": "mvitv2_tiny",
     "Hiera": "hiera_tiny_224",
     "NesT": "nest_tiny",
-    "XCiT": "xcit_nano_12_p16_224",
     "TinyViT": "tiny_vit_5m_224",
     "LeViT": "levit_128s",
     "EfficientFormer": "efficientformer_l1",
+    "XCiT": "xcit_nano_12_p16_224",
     "DeiT": "deit_tiny_patch16_224",
     "DINOv2": "vit_small_patch14_dinov2",
 }
-"""Family -> timm's smallest of it; the last two have no hierarchy."""
-HIERARCHICAL = tuple(PUBLISHED)[:-2]
+"""Family -> timm's smallest of it; the last three have no hierarchy."""
+HIERARCHICAL = tuple(PUBLISHED)[:-3]
 DRAWN = ("Swin", "PVT v2", "CoaT", "MaxViT", "XCiT", "TinyViT", "LeViT", "DeiT")
 """Those whose weights are drawn for masks: few enough that a reader need not wait."""
 COLUMNS = (*PRUNED_MODULES, "AUX-M", "products")
@@ -85,10 +85,11 @@ def by_stage(of: str) -> pd.DataFrame:
         of: "weights" or "macs".
 
     Returns:
-        A row a family of `HIERARCHICAL`, a column a stage; 0 where a stage has no such weights.
+        A row a family of `HIERARCHICAL`, a column a stage; 0 where a stage has no such weights, nan where it is not.
     """
     sums = {family: table(family).query("stage > 0").groupby("stage")[of].sum() for family in HIERARCHICAL}
-    found = pd.DataFrame(sums).T.fillna(0).sort_index(axis=1)
+    found = pd.DataFrame(sums).T.sort_index(axis=1)
+    found = found.fillna(0).where(found.bfill(axis=1).notna())
     return _numbered(100 * found.div(found.sum(axis=1), axis=0))
 
 

@@ -73,8 +73,8 @@ def seeds(case: Case) -> list[int]:
 
 
 def methods(case: Case) -> tuple[str, ...]:
-    """That are fine-tuned in a case: in the shortest ones all, at the rates that DIMAP's masks chose."""
-    return METHODS if case[2] == 1 else METHODS[:1]
+    """That are fine-tuned in a case: in the shortest ones of `FULL` all, at the rates that DIMAP's masks chose."""
+    return METHODS if case[0] == FULL and case[2] == 1 else METHODS[:1]
 
 
 def reports() -> list[tuple[Profile, Setting]]:
@@ -162,21 +162,21 @@ def table() -> pd.DataFrame:
 
 
 def by_method() -> pd.DataFrame:
-    """The same of every method, after the shortest fine-tuning.
+    """The same of every method on `FULL`, after the shortest fine-tuning.
 
     Returns:
-        A row a model, ratio and method: cut, repaired (top-1 after fine-tuning from that start, mean over seeds,
+        A row a ratio and method: cut, repaired (top-1 after fine-tuning from that start, mean over seeds,
         percent), gain and gain_half (repaired minus cut, points), lead and lead_half (repaired, this method minus
         DIMAP, points).
     """
     rows = {}
-    for case in CHOSEN:
+    for case in (case for case in CHOSEN if methods(case) == METHODS):
         ours = _tuned(case, METHODS[0])[1]
-        for method in methods(case) if case[2] == 1 else ():
+        for method in METHODS:
             cut, repaired = _tuned(case, method)
             means = [mean_accuracy(side)[0] for side in (cut, repaired)]
-            rows[(*case[:2], method)] = (*means, *paired_difference(repaired, cut), *paired_difference(repaired, ours))
+            rows[case[1], method] = (*means, *paired_difference(repaired, cut), *paired_difference(repaired, ours))
     columns = ["cut", "repaired", "gain", "gain_half", "lead", "lead_half"]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    found.index = pd.MultiIndex.from_tuples(found.index, names=["model", "ratio", "method"])
+    found.index = pd.MultiIndex.from_tuples(found.index, names=["ratio", "method"])
     return found
