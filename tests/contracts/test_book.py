@@ -161,7 +161,7 @@ def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser
     tab.goto((html / "notebooks/idea_score_by_hand.html").as_uri())
     explorer, slider = tab.locator("#threshold-explorer"), tab.locator("#threshold-slider")
     before = explorer.locator(".said").text_content()
-    shares = {int(share) for share in re.findall(r"(\d+) % of FC1 of stage", before)}
+    shares = {int(share) for share in re.findall(r"(\d+) % of FC1 of block", before)}
     assert explorer.locator("output").text_content() == "50 %"
     slider.focus()
     tab.keyboard.press("ArrowLeft")
@@ -169,7 +169,7 @@ def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser
     assert explorer.locator(".said").text_content() != before
     assert [svg.get_attribute("aria-label") in before for svg in explorer.locator("svg").all()] == [False, False]
     tab.keyboard.press("Home")
-    assert set(re.findall(r"(\d+) % of FC1 of stage", explorer.locator(".said").text_content())) == {"0"}
+    assert set(re.findall(r"(\d+) % of FC1 of block", explorer.locator(".said").text_content())) == {"0"}
     row = explorer.locator("tbody tr").nth(5).locator("td")  # the text alternative says the same
     assert {int(cell.removesuffix(" %")) for cell in row.all_text_contents()} == shares
     context.close()

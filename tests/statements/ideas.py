@@ -229,8 +229,9 @@ def factor(values) -> float:
 
 def explored() -> list[float]:
     """Percent that half of both layers takes of each: by magnitude, then by the score."""
-    chosen = real()[real().layer == "FC1"].groupby("stage").name.last()
-    weights = [tiny().get_parameter(chosen[stage]).detach() for stage in (2, 4)]
+    chosen = real()[real().layer == "FC1"].set_index("block")
+    weights = [tiny().get_parameter(chosen.name[block]).detach() for block in (4, 12)]
+    assert [chosen.stage[block] for block in (4, 12)] == [2, 4]
     views = layerwise.common_thresholds(weights, 48, 50)
     return [lost[25] for view in views for lost in view["lost"]]
 
@@ -280,8 +281,8 @@ SCORE = [
     score("{} real layers of lite tiny", count(2)),
     score("as many weights of the {} layers together", count(2)),
     score(
-        "With {} of both gone, one threshold on the magnitude takes {} % of the layer of stage 2 and {} % of that of "
-        "stage 4. On the score it takes {} % and {} %",
+        "With {} of both gone, one threshold on the magnitude takes {} % of FC1 in block 4 and {} % of that in "
+        "block 12. On the score it takes {} % and {} %",
         lambda: [0.5, *explored()],
     ),
     score("better for accuracy", count()),
