@@ -63,10 +63,8 @@ def shifted_windows(
     figure, panels = plt.subplots(2, 1, figsize=(NARROW, NARROW * 1.25), layout="constrained")
     for axes, move, title in zip(panels, ((0, 0), shift), ("a block: windows", "the next block: windows shifted")):
         numbers = window_numbers(rows, columns, window, move)
-        for row in range(rows):
-            for column in range(columns):
-                fill = WINDOWS[numbers[row, column] % len(WINDOWS)]
-                axes.add_patch(Rectangle((column, row), 1, 1, facecolor=fill, edgecolor="white", linewidth=1))
+        fills = ListedColormap(WINDOWS)
+        axes.pcolormesh(numbers % len(WINDOWS), cmap=fills, vmin=0, vmax=len(WINDOWS), edgecolor="white", linewidth=1)
         seen = np.argwhere(numbers == numbers[token])
         (top, left), (bottom, right) = seen.min(0), seen.max(0) + 1
         frame = Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=2.5)
@@ -87,10 +85,14 @@ def stages(table: pd.DataFrame) -> Figure:
     size = (NARROW, (0.45 * NARROW * aspect + 0.75) * below)
     figure, panels = plt.subplots(below, 2, figsize=size, layout="constrained")
     for number, (axes, row) in enumerate(zip(panels.flat, table.to_dict("records")), 1):
-        wide, high = 1 / row["columns"], aspect / row["rows"]
-        for place in np.ndindex(row["rows"], row["columns"]):
-            corner = (place[1] * wide, place[0] * high)
-            axes.add_patch(Rectangle(corner, wide, high, facecolor="#CFE3F1", edgecolor=BLUE, linewidth=0.8))
+        sides = np.linspace(0, 1, row["columns"] + 1), np.linspace(0, aspect, row["rows"] + 1)
+        axes.pcolormesh(
+            *sides,
+            np.zeros((row["rows"], row["columns"])),
+            cmap=ListedColormap(["#CFE3F1"]),
+            edgecolor=BLUE,
+            linewidth=0.8,
+        )
         said = f"{row['blocks']} blocks\n{row['rows']} × {row['columns']} tokens\n{row['channels']} channels"
         _bare(axes, (aspect, 1), f"stage {number}: {said}")
     for axes in panels.flat[len(table) :]:
