@@ -5,7 +5,7 @@
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
 the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
 what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
-their help. The report of the lite models, a page by itself, is made anew.
+their help, and others what `insertions` computes. The report of the lite models, a page by itself, is made anew.
 """
 
 import re
@@ -16,6 +16,7 @@ import command_pages
 import nbformat
 import pandas as pd
 import typer
+from insertions import errata, stars_table
 
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
@@ -30,6 +31,8 @@ TOTALS = "<!-- totals of the ledger -->"
 CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
+STARS = "<!-- stars -->"
+ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
 NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
 NO_PROFILE = (
@@ -125,8 +128,14 @@ def main(executed: Path, output: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
-    insertions = {TOTALS: totals_table(), CARRIED: carried_table(), ESTIMATES: estimates()}
-    insertions[COMMANDS] = command_pages.pages()
+    insertions = {
+        TOTALS: totals_table(),
+        CARRIED: carried_table(),
+        ESTIMATES: estimates(),
+        COMMANDS: command_pages.pages(),
+        STARS: stars_table(notebooks),
+    }
+    insertions |= {ERRATA.format(part): table for part, table in errata().items()}
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text

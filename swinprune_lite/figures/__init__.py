@@ -14,6 +14,17 @@ from swinprune_lite.figures.architecture import (
     state_of_the_art,
 )
 from swinprune_lite.figures.criteria import accuracy_against_alpha, accuracy_against_images
+from swinprune_lite.figures.ideas import (
+    mask_of,
+    multiply_accumulates,
+    patches_and_windows,
+    scores_by_layer,
+    shifted_windows,
+    shot_and_tuning,
+    stages,
+    threshold_explorer,
+    zeros_or_smaller,
+)
 from swinprune_lite.figures.layerwise import heat_map, keep_ratios, masks, weight_histograms
 from swinprune_lite.figures.repair import cut_and_repaired
 from swinprune_lite.figures.style import METHOD_STYLES, set_style
@@ -37,15 +48,24 @@ __all__ = [
     "heat_map",
     "keep_ratios",
     "mac_and_time_shares",
+    "mask_of",
     "masks",
     "module_map",
+    "multiply_accumulates",
     "pareto_front",
+    "patches_and_windows",
     "recall_by_size",
     "recovery",
+    "scores_by_layer",
     "set_style",
     "shares_by_module",
+    "shifted_windows",
+    "shot_and_tuning",
     "speedup_against_theory",
     "speedups",
+    "stages",
     "state_of_the_art",
+    "threshold_explorer",
     "weight_histograms",
+    "zeros_or_smaller",
 ]

@@ -1,6 +1,7 @@
 """Layer by layer: magnitudes (figure 2), kept shares and thresholds (figure 5), the masks themselves (figure 6)."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,44 @@ def thresholds(model: nn.Module, masks: Masks) -> dict[str, float]:
         kept = [importance(parameters[name])[masks[name]] for name in modules(model)[module]]
         found[module] = min((scores.min().item() for scores in kept if len(scores)), default=math.nan)
     return found
+
+
+def common_thresholds(weights: Sequence[torch.Tensor], bins: int, steps: int) -> list[dict]:
+    """One threshold over several layers, on the magnitude and on equation 10, moved from nothing removed to almost all.
+
+    Args:
+        weights: of each layer, any shape.
+        bins: of a histogram, equal in the logarithm; what lies below the lowest 0.2 % of all is in the first.
+        steps: of the threshold: at step s, s / steps of all the weights go.
+
+    Returns:
+        For the magnitude and for the score: name; bars (a layer a list, height of each bin, the highest 100); at (the
+        threshold at each step, as text); place (the same in the histogram, 0 left to 1 right); lost (a layer a list,
+        percent that lies below the threshold at each step).
+
+    Raises:
+        ValueError: a weight that is empty, no floating numbers, or not finite.
+    """
+    scored = {
+        "magnitude": [weight.detach().double().abs().flatten() for weight in weights],
+        "score of equation 10": [importance(weight).flatten() for weight in weights],
+    }
+    views = []
+    for name, layers_values in scored.items():
+        values = [np.sort(one.cpu().numpy()) for one in layers_values]
+        every = np.sort(np.concatenate(values))
+        floor, top = max(every[len(every) // 500], np.finfo(float).tiny), every[-1]
+        edges = np.geomspace(floor, top, bins + 1)
+        counts = [np.histogram(one.clip(floor), edges)[0] for one in values]
+        at = [float(every[round(len(every) * step / steps)]) for step in range(steps)]  # the lowest that stays
+        views.append({
+            "name": name,
+            "bars": [(100 * count / count.max()).round(1).tolist() for count in counts],
+            "at": [f"{value:.2g}" for value in at],
+            "place": [round(math.log(max(value, floor) / floor) / math.log(top / floor), 3) for value in at],
+            "lost": [[round(100 * int(one.searchsorted(value)) / len(one), 1) for value in at] for one in values],
+        })  # fmt: skip
+    return views
 
 
 def first_block(model: nn.Module, masks: Masks) -> dict[str, np.ndarray]:

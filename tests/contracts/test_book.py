@@ -87,11 +87,12 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
-    assert {page for page in said if not said[page]} == {"report", "rerun", "bibliography"}
+    assert {page for page in said if not said[page]} == {"report", "rerun", "bibliography", "where_is", "glossary"}
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in said if said[page] and said[page][1] == "Of no profile"}
-    assert of_none == {"real", *(f"notebooks/{stem}" for stem in counts)}
-    for mark in (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES):
+    assert of_none == {"real", "errata", *(f"notebooks/{stem}" for stem in counts)}
+    marks = (assemble.TOTALS, assemble.CARRIED, assemble.ESTIMATES, assemble.STARS, assemble.ERRATA.partition("{")[0])
+    for mark in marks:
         assert not [path for path in html.glob("*.html") if mark in path.read_text()]
 
 
@@ -190,6 +191,26 @@ def browser():
         pytest.skip("no Chromium is installed; .ci/run installs it")
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+
+
+def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser):
+    context = browser.new_context(viewport={"width": 390, "height": 900}, offline=True)
+    tab = context.new_page()
+    tab.goto((html / "notebooks/idea_score_by_hand.html").as_uri())
+    explorer, slider = tab.locator("#threshold-explorer"), tab.locator("#threshold-slider")
+    before = explorer.locator(".said").text_content()
+    shares = {int(share) for share in re.findall(r"(\d+) % of FC1 of block", before)}
+    assert explorer.locator("output").text_content() == "50 %"
+    slider.focus()
+    tab.keyboard.press("ArrowLeft")
+    assert explorer.locator("output").text_content() == slider.get_attribute("aria-valuetext").split(" of")[0] == "48 %"
+    assert explorer.locator(".said").text_content() != before
+    assert [svg.get_attribute("aria-label") in before for svg in explorer.locator("svg").all()] == [False, False]
+    tab.keyboard.press("Home")
+    assert set(re.findall(r"(\d+) % of FC1 of block", explorer.locator(".said").text_content())) == {"0"}
+    row = explorer.locator("tbody tr").nth(5).locator("td")  # the text alternative says the same
+    assert {int(cell.removesuffix(" %")) for cell in row.all_text_contents()} == shares
+    context.close()
 
 
 @pytest.mark.parametrize("page", PAGES)

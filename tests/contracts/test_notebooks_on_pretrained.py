@@ -17,8 +17,10 @@ from swinprune_lite.models.pretrained import PAPER_MODELS
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 SMALL = "test_vit.r160_in1k"  # the hub's own for tests, of ImageNet's classes
 SMALLER = dict.fromkeys(
-    ("equations_1_to_10", "table3_uniform_vs_dimap", "table4_model_as_module", "beyond_acceleration"), SMALL
-)  # passes by the dozen; table 1 and the ledger have the paper's models
+    ("equations_1_to_10", "table3_uniform_vs_dimap", "table4_model_as_module", "beyond_acceleration", "idea_pruning",
+     "idea_score_by_hand"), SMALL,
+)  # fmt: skip
+"""Passes by the dozen; table 1 and the ledger have the paper's models."""
 FEWER_RATIOS = {
     "beyond_acceleration": [0.55], "figure4_acceleration": [0.55],
     "table1_pruned_swin": [0.55], "table3_uniform_vs_dimap": [0.5],

@@ -1,0 +1,123 @@
+"""Tables that are computed when the book is laid out: the paper's errata, and how many stars its tables hold."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+
+import swinprune_lite as sp
+from swinprune_lite.files import RESULTS
+from swinprune_lite.paper import arithmetic
+from swinprune_lite.paper.verdicts import ARITHMETIC, CONTRADICTED, WITHIN
+
+LEVEL = 0.05  # of a 95 % interval
+WORDS = {
+    "params_m": "parameters (M)",
+    "flops_g": "FLOPs (G)",
+    "top1_pct": "top-1 (%)",
+    "uniform_top1_pct": "uniform, top-1 (%)",
+    "dimap_top1_pct": "DIMAP, top-1 (%)",
+    "printed_gain_pct": "gain",
+    "params_share_pct": "share of parameters (%)",
+    "flops_share_pct": "share of FLOPs (%)",
+}
+"""What the paper's columns are called on a page."""
+STARRED = re.compile(r"<td>[+−-][\d.]+ ± [\d.]+( \*)?</td>")
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
+    """A table in Markdown."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def stars(notebooks: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Stem of each notebook with tables that mark differences by a star -> how many differences, how many stars.
+
+    A table marks them if one of its cells has a star; its signed cells are the differences.
+    """
+    found = {}
+    for path in sorted(notebooks):
+        pages = [
+            output["data"].get("text/html", "")
+            for cell in nbformat.read(path, as_version=4).cells
+            for output in cell.get("outputs", [])
+            if "data" in output
+        ]
+        marks = [cells for page in pages if any(cells := STARRED.findall(page))]
+        if marks:
+            found[path.stem] = sum(map(len, marks)), sum(sum(map(bool, cells)) for cells in marks)
+    return found
+
+
+def stars_table(notebooks: Iterable[Path]) -> str:
+    """`stars` as Markdown, with how many chance gives at most."""
+    found = stars(notebooks)
+    rows = [(_link(re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", stem).replace("_", " "), stem), *counts)
+            for stem, counts in found.items()]  # fmt: skip
+    rows.append(("**all**", *map(sum, zip(*found.values()))))
+    columns = ["chapter", "differences", "stars", "by chance"]
+    return markdown(columns, [(*row, f"{LEVEL * row[1]:.1f}") for row in rows])
+
+
+def errata() -> dict[str, str]:
+    """Name of each part of the errata -> its table as Markdown."""
+    ledger = pd.read_csv(RESULTS / "ledger.csv", keep_default_na=False)
+    return {
+        "arithmetic": _against_itself(ledger[ledger.verdict == ARITHMETIC]),
+        "counted": _counted(ledger[ledger.verdict == CONTRADICTED]),
+        "cut": _counted(ledger[(ledger.verdict == WITHIN) & ledger.source.eq("figure3_modules")]),
+        "elsewhere": _elsewhere(),
+    }
+
+
+def equation_21() -> tuple[int, int]:
+    """Parameters of lite tiny by the lines of equation 21 as printed, QKV-M twice and no PRJ-M, and all it has."""
+    model = sp.create_lite("swin_lite_tiny")
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    sums = {module: sum(map(sizes.get, names)) for module, names in sp.modules(model).items()}
+    return sum(map(sums.get, ("QKV-M", "QKV-M", "MLP-M", "AUX-M"))), sum(sums.values())
+
+
+def _link(text: str, notebook: str) -> str:
+    return f"{{doc}}`{text} <notebooks/{notebook}>`"
+
+
+def _against_itself(rows: pd.DataFrame) -> str:
+    found: dict[str, list] = {}
+    for row in rows.itertuples():  # numbers that are suspected together have the same reason
+        where, _, column = row.where.rpartition(", ")
+        place, said = (where, f"{WORDS[column]} {row.paper}") if column in WORDS else (row.where, row.paper)
+        entry = found.setdefault(row.ours, [place, [], row.source])
+        entry[1].append(said)
+    lines = [(_link(place, source), "; ".join(said), ours) for ours, (place, said, source) in found.items()]
+    printed, whole = equation_21()
+    said = f"PRJ-M in the second: as printed the lines have {printed:,} parameters in lite tiny, which has {whole:,}"
+    twice = "QKV-M in the first line and again in the second"
+    lines.append((_link("equation 21", "figure3_modules"), twice, said))
+    return markdown(["where", "printed", "what other numbers give"], lines)
+
+
+def _counted(rows: pd.DataFrame) -> str:
+    lines = []
+    for row in rows.itertuples():
+        where, _, column = row.where.rpartition(", ")
+        lines.append((_link(where, row.source), WORDS[column], row.paper, row.ours))
+    return markdown(["where", "number", "printed", "counted"], lines)
+
+
+def _elsewhere() -> str:
+    found = arithmetic.elsewhere()
+    lines = [
+        (
+            f"{row.table.replace('table', 'table ')}, {row.method}",
+            WORDS[row.column],
+            row.paper,
+            row.elsewhere,
+            row.source,
+        )
+        for row in found[found.differs].itertuples()
+    ]
+    return markdown(["where", "number", "printed", "elsewhere", "by"], lines)
