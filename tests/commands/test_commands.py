@@ -69,7 +69,7 @@ def exported(monkeypatch):
 
 
 def test_the_commands_stand_in_the_order_of_a_first_use():
-    assert set(HERE) <= set(commands()) <= set(ORDER)
+    assert set(HERE) <= set(commands()) == set(ORDER)
     assert list(TREE.commands) == commands() == [name for name in ORDER if name in commands()]
 
 

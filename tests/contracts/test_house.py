@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 import swinprune_lite
 from swinprune_lite import HOMES
-from swinprune_lite.__main__ import ORDER
+from swinprune_lite.__main__ import commands
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "swinprune_lite"
@@ -114,7 +114,7 @@ def test_no_message_names_a_file_that_an_installed_copy_does_not_have():
 
 def test_commands_named_in_messages_are_there():
     named = {name for path in FILES for name in re.findall(r"['`]swinprune (\w+)", path.read_text())}
-    assert named <= {*ORDER, "COMMAND"}
+    assert named <= {*commands(), "COMMAND"}
 
 
 def test_what_a_notebook_imports_is_installed_by_its_first_cell():
