@@ -7,6 +7,7 @@ from recompute import MODELS
 
 import swinprune_lite as sp
 from swinprune_lite.paper.numbers import TABLE1_RATIOS
+from swinprune_lite.studies.profiles import PROFILES
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,7 @@ def count(*numbers: float) -> Callable[[], Iterable]:
     return lambda: numbers
 
 
-SEEDS = [len(sp.lite_seeds(model)) for model in MODELS]
+SEEDS = [min(len(sp.lite_seeds(model)), PROFILES["lite"].replicates) for model in MODELS]
+"""Sets of weights that the reproduction is of; the studies beyond have more of tiny."""
+
 RATIOS = [100 * ratio for ratio in TABLE1_RATIOS]
