@@ -248,7 +248,7 @@ def column(page: str, cell: str, name: str) -> list[float]:
     lines = re.findall(r"<tr.*?</tr>", html, re.DOTALL)
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL) for line in lines]
     place = rows[0].index(name) - len(rows[0])
-    return [float(row[place]) for row in rows[1:] if re.fullmatch(r"-?[\d.]+", row[place])]
+    return [float(row[place]) for row in rows[1:] if re.fullmatch(r"-?[\d.]+|NaN", row[place])]
 
 
 def masked_speed() -> pd.Series:

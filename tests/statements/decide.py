@@ -287,12 +287,12 @@ ON_SITE = [
     ),
     *both(
         "on_site",
-        "There the activations cost {} and {} points on its {} sets of weights, and the repair brings {} and {}.",
-        "活性値を使うと{}ポイントと{}ポイント悪化し（{}組の重み）、補正では{}ポイントと{}ポイント改善します。",
+        "There the activations bring {} to {} points over its {} sets of weights, and the repair brings {} to {}.",
+        "活性値を使った場合の変化は{}〜{}ポイント（{}組の重み）で、補正では{}〜{}ポイント改善します。",
         lambda: [
-            *(-points for points in hybrid.apart(hybrid.ACTIVATIONS.format("cut"))),
-            2,
-            *hybrid.apart(hybrid.REPAIR),
+            *again.span(hybrid.apart(hybrid.ACTIVATIONS.format("cut"))),
+            len(hybrid.reported(hybrid.TINY)),
+            *again.span(hybrid.apart(hybrid.REPAIR)),
         ],
     ),
     *both(

@@ -156,33 +156,33 @@ HYBRID_STATEMENTS = [
         ],
     ),
     hybrid(
-        "On lite tiny the activations cost {} and {} points with either of its {} sets of weights, and the repair"
-        " brings {} and {}.",
+        "On lite tiny the activations bring {} to {} points over its {} sets of weights, and the repair brings {} "
+        "to {}.",
         lambda: [
-            *(-points for points in apart(ACTIVATIONS.format("cut"))),
+            *span(apart(ACTIVATIONS.format("cut"))),
             len(reported(TINY)),
-            *apart(REPAIR),
+            *span(apart(REPAIR)),
         ],
     ),
     hybrid(
         "Equation 10 without data, repaired, is ahead of SparseGPT with {} images: by {} ± {} points on micro, by {} "
-        "and {} on tiny.",
+        "to {} on tiny.",
         lambda: [
             study.USUAL,
             *differs(AGAINST_GPT),
-            *apart(AGAINST_GPT),
+            *span(apart(AGAINST_GPT)),
             clear(AGAINST_GPT),
             min(apart(AGAINST_GPT)) > 0,
         ],
     ),
     hybrid(
-        "In the repair itself the images bring another {} ± {} points on micro and {} and {} on tiny; in a choice that "
-        "is then repaired, {} ± {}, and a loss of {} and {}.",
+        "In the repair itself the images bring another {} ± {} points on micro and {} to {} on tiny; in a choice that "
+        "is then repaired, {} ± {}, and a loss of {} to {}.",
         lambda: [
             *differs(IN_REPAIR),
-            *apart(IN_REPAIR),
+            *span(apart(IN_REPAIR)),
             *differs(ACTIVATIONS.format("repaired")),
-            *(-points for points in apart(ACTIVATIONS.format("repaired"))),
+            *span([-points for points in apart(ACTIVATIONS.format("repaired"))]),
             clear(IN_REPAIR),
         ],
     ),
@@ -192,8 +192,8 @@ HYBRID_STATEMENTS = [
         lambda: [*study.CALIBRATION[:2], *few_gradients()],
     ),
     hybrid(
-        "On tiny those of {} images, which is Fisher, cost {} and {} points when cut.",
-        lambda: [study.USUAL, *(-points for points in apart("gradients (fisher) in the choice, cut"))],
+        "On tiny those of {} images, which is Fisher, cost {} to {} points when cut.",
+        lambda: [study.USUAL, *span([-points for points in apart("gradients (fisher) in the choice, cut")])],
     ),
     hybrid(
         "Equation 10 is used here over the whole model, which is LAMP and not DIMAP; SparseGPT chooses by layer",
@@ -241,12 +241,12 @@ HYBRID_STATEMENTS = [
         lambda: [*more_images("activation_energy"), 512, 8, 3, 8, *draws("activation_energy")],
     ),
     hybrid(
-        "Wanda is {} ± {} points ahead of the magnitude where both compare by layer; on tiny it is {} and {}. The "
+        "Wanda is {} ± {} points ahead of the magnitude where both compare by layer; on tiny it is {} to {}. The "
         "score of Optimal Brain Surgeon alone is {} ± {} behind the magnitude; SparseGPT, which also refits, is "
         "{} ± {} ahead of that score.",
         lambda: [
             *differs(WANDA),
-            *apart(WANDA),
+            *span(apart(WANDA)),
             *differs(OBS, -1),
             *differs(GPT),
             clear(WANDA, GPT),

@@ -14,7 +14,7 @@ from recompute import HIGH, LOW, B, S, T
 from scipy.stats import t as student
 
 import swinprune_lite as sp
-from statements.statement import about, count
+from statements.statement import SEEDS, about, count
 from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.measurements.intervals import interval
 from swinprune_lite.paper import layerwise
@@ -386,12 +386,11 @@ MEASURE = [
             interval(80, images_of(T)[0]),
         ],
     ),
-    measure("were trained {} times", lambda: [*{len(sp.lite_seeds(model)) for model in (T, S)}]),
+    measure("were trained {} times", lambda: [*set(SEEDS[:2])]),
     measure("With {} trainings the spread is known badly", count(3)),
     measure(
         "accounts for that: {} the interval is the standard deviation of the {}, divided by the root of {}, "
-        "times {}. With {} "
-        "trainings that factor is {}, with endlessly many {}. So {} trainings that disagree",
+        "times {}. With {} of them that factor is {}, with endlessly many {}. So {} trainings that disagree",
         lambda: [0.5, 3, 3, quantile(3), 10, quantile(10), quantile(10**6), 3],
     ),
     measure(

@@ -151,7 +151,7 @@ STATEMENTS = [
         least_squares_ahead,
     ),
     better(
-        "small and base gain by the default all the same. Least squares lost in no row",
+        "these weights do not show that the default harms, and small and base gain by it. Least squares lost in no row",
         lambda: [
             (rules().loc[[S, B], (repair.RULE, "mean")] > 0).all(),
             (rules()["least squares", "mean"] > 0).all(),
