@@ -33,8 +33,8 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@# the longest first, so that both workers stay busy to the end
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations 15 $(LONG_TESTS) notebooks tests --nbval --nbval-current-env
+	@# the longest first, so that all workers stay busy to the end; one more than cores, since many tests wait for processes
+	$(BIN)/pytest -n $$(( $(JOBS) + 1 )) --dist loadfile --no-loadscope-reorder --durations 15 $(LONG_TESTS) notebooks tests --nbval --nbval-current-env
 
 reproduce: .venv/installed ## compute the whole results store anew (an hour and more; goes on after a kill) and compare
 	$(BIN)/python data_scripts/reproduce.py

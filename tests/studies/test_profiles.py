@@ -195,7 +195,7 @@ def test_what_takes_days_is_not_begun_in_a_notebook(home, monkeypatch):
     make_folder(home / "imagenet/train", ImageNetInfo().label_names(), 1, (8, 8))
     monkeypatch.setattr(pretrained_source, "weights_file", lambda name: next((home / "imagenet/val").rglob("*.JPEG")))
     run = get_profile("imagenet", [TINY])
-    with pytest.raises(LookupError, match=r"launch -m swinprune_lite\.cli\.finetune swin_tiny.* --ratio 0\.55"):
+    with pytest.raises(LookupError, match=r"launch -m swinprune_lite finetune swin_tiny.* --ratio 0\.55"):
         evidence_for(run).measurements(TINY, "dimap", 0.55, run.finetune_steps)
 
 
