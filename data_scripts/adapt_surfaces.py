@@ -7,13 +7,11 @@ All weights learn, from the garments' ones under a head of zeros; the classes co
 is the one of `studies.surfaces`, in float32: the weights ship, so their digits need not be made again.
 """
 
-import json
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -22,7 +20,7 @@ from rich.progress import Progress
 from safetensors.torch import save_file
 from torch import nn
 
-from swinprune_lite.files import SHIPPED, atomic, sha256
+from swinprune_lite.files import SHIPPED, atomic, sha256, write_json
 from swinprune_lite.models.lite import lite_card
 from swinprune_lite.models.surfaces import ADAPTED, ORIGIN, VIEWS, from_garments, load_surface_model
 from swinprune_lite.provenance import provenance
@@ -71,16 +69,11 @@ def adapt(view: str, seed: int, rates: Sequence[float] = (ADAPT.lr,)) -> dict:
         "seconds": round(time.time() - start),
         "sha256": sha256(path),
     }
-    _write(path.with_suffix(".json"), card)
+    write_json(path.with_suffix(".json"), card)
     loaded = load_surface_model(name, seed)
     card |= {"held_out_top1": held_out(loaded, view), "test_top1": evaluate(loaded, profile(view).test_batches()).top1}
-    _write(path.with_suffix(".json"), card)
+    write_json(path.with_suffix(".json"), card)
     return card
-
-
-def _write(path: Path, card: dict) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
 
 
 def main(

@@ -7,7 +7,6 @@ A ridge regression on the class token after the last norm, of the dense backbone
 and are not held out; its penalty is the one of `PENALTIES` with the best top-1 on those held out.
 """
 
-import json
 import sys
 
 import torch
@@ -17,7 +16,7 @@ from torch import nn
 
 from swinprune_lite.data.garments import single_garments
 from swinprune_lite.data.pairs import DIGESTS, GARMENTS
-from swinprune_lite.files import SHIPPED, atomic, sha256
+from swinprune_lite.files import SHIPPED, atomic, sha256, write_json
 from swinprune_lite.measurements.features import features
 from swinprune_lite.models.dinov2 import ARCHITECTURE, SHA256, WHEEL, dinov2_transform, load_dinov2
 from swinprune_lite.models.probe import IMAGE_SIZE, NAME, TRAINING, fit_ridge, with_head
@@ -70,8 +69,7 @@ def ship(backbone: nn.Module) -> dict:
         "top5": found.top5,
         "test_images": found.images,
     }
-    with atomic(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
+    write_json(path.with_suffix(".json"), card)
     return card
 
 

@@ -7,7 +7,6 @@ The surfaces are synthetic: textures and defects are drawn from seeds in whole n
 not shipped, since drawing them takes seconds; the card has the digests of what is drawn.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ import typer
 from PIL import Image
 
 from swinprune_lite.data.surfaces import KINDS, SIDE, TEXTURES
-from swinprune_lite.files import atomic
+from swinprune_lite.files import atomic, write_json
 from swinprune_lite.sources.surface_sets import CARD, SHARES, SIZES, SPLITS, TEST_SIZES, draw_set, plan
 
 
@@ -54,8 +53,7 @@ def main(
 ) -> None:
     """Write the card, or the images of a split."""
     if images is None:
-        with atomic(output) as temporary:
-            temporary.write_text(json.dumps(card(), indent=1) + "\n")
+        write_json(output, card())
         print(f"{output}: {', '.join(f'{count:,} {split}' for split, count in SPLITS.items())}")
         return
     try:

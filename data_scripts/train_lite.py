@@ -7,7 +7,6 @@ with the same weights as an uninterrupted run on the same machine, since every e
 depend on the seed and the epoch alone.
 """
 
-import json
 import platform
 import sys
 import time
@@ -26,7 +25,7 @@ from safetensors.torch import save_file
 from timm.optim import param_groups_weight_decay
 
 from swinprune_lite.data.pairs import FashionPairs, lite_data
-from swinprune_lite.files import SHIPPED, atomic, load_weights_only, sha256
+from swinprune_lite.files import SHIPPED, atomic, load_weights_only, sha256, write_json
 from swinprune_lite.models.lite import OTHERS, create_lite, lite_card, load_lite
 from swinprune_lite.training.evaluate import evaluate
 
@@ -169,15 +168,10 @@ def ship(name: str, seed: int, recipe: Recipe, model: torch.nn.Module, seconds: 
         "sha256": sha256(path),
     }
     card_path = path.with_suffix(".json")
-    _write_card(card_path, card)
+    write_json(card_path, card)
     top1, top5, images = evaluate(load_lite(name, seed), lite_data("test"))
-    _write_card(card_path, card | {"top1": top1, "top5": top5, "test_images": images})
+    write_json(card_path, card | {"top1": top1, "top5": top5, "test_images": images})
     return lite_card(name, seed)
-
-
-def _write_card(path: Path, card: dict) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(card, indent=1) + "\n")
 
 
 def main(

@@ -57,6 +57,12 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_json(path: str | Path, value: object) -> None:
+    """Write what JSON holds to a file, indented, whole or not at all."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
 def require_writable(path: str | Path) -> None:
     """Raise OSError in one sentence unless a file can be written at `path`; its folder is made if need be."""
     path = Path(path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from swinprune_lite.files import atomic, read_json
+from swinprune_lite.files import read_json, write_json
 
 Columns = Mapping[str, type]
 """Column -> str or float."""
@@ -22,8 +22,7 @@ def keep(path: Path, content: Mapping[str, object]) -> None:
         path: file to write.
         content: provenance, and tables as lists of rows.
     """
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps({**content, "digest": _digest(content)}, indent=1) + "\n")
+    write_json(path, {**content, "digest": _digest(content)})
 
 
 def kept(path: Path, tables: Mapping[str, Columns], advice: str) -> dict:

@@ -4,6 +4,7 @@ pytest-xdist reads this file before it starts the workers, so nothing that takes
 """
 
 import os
+import shutil
 
 import pytest
 
@@ -46,6 +47,18 @@ def server(monkeypatch):
     monkeypatch.setattr(fetch, "_WAIT", 0.01)
     with serve() as state:
         yield state
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, where one is installed."""
+    from playwright.sync_api import sync_playwright
+
+    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
+    if not found:
+        pytest.skip("no Chromium is installed; .ci/run installs it")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox", "--disable-gpu"])
 
 
 @pytest.fixture(scope="session")

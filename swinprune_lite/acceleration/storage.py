@@ -23,9 +23,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from swinprune_lite.acceleration.saving import ABOUT, check_ordinary, noted, plain_state, with_note
-from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import atomic, check_finite, content_digest, parse_json, read_safetensors
-from swinprune_lite.pruning.masks import check_masks
+from swinprune_lite.pruning.masks import check_masks, nonzero_masks
 from swinprune_lite.types import Masks
 
 FORMAT = "swinprune-lite pruned weights, version 1"
@@ -64,7 +63,7 @@ def save_pruned(
         raise ValueError(f"dtype must be one of {', '.join(VALUES)}; got {dtype!r}.")
     state = plain_state(model)
     if masks is None:
-        masks = {name: model.get_parameter(name) != 0 for name in prunable(model)}
+        masks = nonzero_masks(model)
     check_masks(model, masks)
     kept = _by_every_name(model, masks)
     streams, header = {}, {}

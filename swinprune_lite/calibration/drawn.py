@@ -1,5 +1,7 @@
 """Images of nothing: leaves and noise, drawn from a seed, for what wants images but must not be told of any data."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -34,8 +36,7 @@ def dead_leaves(images: int, shape: tuple[int, int, int], seed: int = 0) -> torc
     for image in found:
         for uniform, top, left, *shade in drawn.random((LEAVES, 3 + channels)):
             radius = min(height, width) * SMALLEST / np.sqrt(share + (1 - share) * uniform)
-            covered = (rows - top * height) ** 2 + (columns - left * width) ** 2 < radius**2
-            image[:, covered] = np.array(shade)[:, None]
+            _cover(image, rows - top * height, columns - left * width, radius, shade)
     return _standardised(found)
 
 
@@ -86,8 +87,7 @@ def lone_disks(images: int, shape: tuple[int, int, int], seed: int = 0) -> torch
     found = np.zeros((images, channels, height, width))
     for image, (top, left, size, *shade) in zip(found, np.random.default_rng(seed).random((images, 3 + channels))):
         radius = min(height, width) * (0.1 + 0.35 * size)
-        inside = (rows - (0.3 + 0.4 * top) * height) ** 2 + (columns - (0.3 + 0.4 * left) * width) ** 2 < radius**2
-        image[:, inside] = np.array(shade)[:, None]
+        _cover(image, rows - (0.3 + 0.4 * top) * height, columns - (0.3 + 0.4 * left) * width, radius, shade)
     return _standardised(found)
 
 
@@ -120,6 +120,11 @@ def drawn_kinds(images: int, shape: tuple[int, int, int], seed: int = 0) -> dict
 def _check(images: int) -> None:
     if not isinstance(images, int) or isinstance(images, bool) or images < 1:
         raise ValueError(f"images must be a whole number of 1 or more; got {images!r}.")
+
+
+def _cover(image: np.ndarray, down: np.ndarray, right: np.ndarray, radius: float, shade: Sequence[float]) -> None:
+    """Draw a disk: a shade for the pixels that lie less than a radius away, so far down and right of its centre."""
+    image[:, down**2 + right**2 < radius**2] = np.array(shade)[:, None]
 
 
 def _standardised(found: np.ndarray) -> torch.Tensor:

@@ -37,7 +37,7 @@ def export(
     """
 
     from swinprune_lite.acceleration.onnx_export import TOLERANCE, export_onnx
-    from swinprune_lite.files import atomic, require_writable, sha256
+    from swinprune_lite.files import atomic, require_writable
     from swinprune_lite.shell import records
 
     said = Output(json, quiet)
@@ -56,7 +56,7 @@ def export(
         difference = export_onnx(
             loaded.model, temporary, batch_size, loaded.image_size, opset, dynamic_batch, atol, types[dtype]
         )
-        made = {"file": str(output), "sha256": sha256(temporary), "bytes": temporary.stat().st_size}
+        made = records.file_made(output, temporary)
         results = {"output": made, "largest_difference": difference, "atol": atol, "dtype": dtype}
         record = records.record("export", context.params, results, about)
         records.write(note, record)  # before the file has its name: where that is, the record is too

@@ -44,8 +44,8 @@ def weights(
     from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
     from huggingface_hub.utils import logging
 
-    from swinprune_lite.files import sha256
     from swinprune_lite.models import pretrained
+    from swinprune_lite.shell.records import file_made
 
     said = Output(json, quiet)
     logging.set_verbosity_error()  # its warnings of every retry would hide the one sentence that counts
@@ -63,8 +63,8 @@ def weights(
         else:
             with said.progress(f"{name}: asking {ENDPOINT} and its cache"):
                 path = pretrained.weights_file(name)
-            rows.append({"model": name, "file": str(path), "bytes": path.stat().st_size, "sha256": sha256(path)})
-            lines.append(f"{name}: {path}, {path.stat().st_size / 1e6:,.1f} MB, SHA-256 {rows[-1]['sha256'][:12]}")
+            rows.append({"model": name} | file_made(path))
+            lines.append(f"{name}: {path}, {rows[-1]['bytes'] / 1e6:,.1f} MB, SHA-256 {rows[-1]['sha256'][:12]}")
     lines.append(f"The cache is {HF_HUB_CACHE}.")
     if not dry_run:
         lines.append(

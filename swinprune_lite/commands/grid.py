@@ -54,13 +54,13 @@ def grid(
     wanted = table.units(
         *named, as_list(ratios, float), as_list(repairs), data, images, seed, where.partition(":")[0]
     )  # fmt: skip
-    before = len(table.there(wanted))
+    known = table.there(wanted)
     with said.progress("measuring", len(wanted)) as bar:
-        found = table.fill(wanted, workers, scheduler, bar.reach)
+        found = table.fill(wanted, workers, scheduler, bar.reach, known)
     rows = table.table(wanted, found)
     results = {
-        "computed": len(wanted) - before,
-        "were_there": before,
+        "computed": len(wanted) - len(known),
+        "were_there": len(known),
         "store": str(table.store_of(wanted[0])),
         "rows": rows.astype(object).where(rows.notna(), None).to_dict("records"),
     }

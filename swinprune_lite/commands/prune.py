@@ -96,7 +96,7 @@ def prune(
     - `swinprune prune swin_lite_micro --ratio 0.5 --output half`
     - `swinprune prune swin_lite_micro --target-macs 60% --structured --dry-run`
     """
-    from swinprune_lite.files import atomic, require_writable, sha256
+    from swinprune_lite.files import atomic, require_writable
     from swinprune_lite.shell import records
     from swinprune_lite.shell.keeping import keep
     from swinprune_lite.shell.pruned import Asked, method_name
@@ -126,7 +126,7 @@ def prune(
     with said.progress("writing"), atomic(file) as temporary:
         keep(found.model, temporary, loaded.architecture, loaded.arguments, loaded.image_size, pruned,
              None if structured else found.masks, dtype)  # fmt: skip
-        made = {"file": str(file), "sha256": sha256(temporary), "bytes": temporary.stat().st_size}
+        made = records.file_made(file, temporary)
         record = records.record("prune", context.params, found.results | {"output": made}, about, device)
         records.write(note, record)  # before the file has its name: where that is, the record is too
         _done(file, note, context.params, about, force)

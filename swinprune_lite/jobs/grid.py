@@ -17,17 +17,16 @@ import torch
 
 from swinprune_lite.files import RESULTS, home, require_writable
 from swinprune_lite.measurements.intervals import accuracy, paired_difference
-from swinprune_lite.measurements.measure import COMPACT, measure, method_of, pattern_of, ways
+from swinprune_lite.measurements.measure import COMPACT, WITH_HEAD, measure, method_of, pattern_of, ways
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store, question
-from swinprune_lite.models.lite import LITE_MODELS
+from swinprune_lite.models.lite import LITE_MODELS, lite_and_seed
 from swinprune_lite.pruning.masks import check_asked
 from swinprune_lite.repairing.rules import RULES
 from swinprune_lite.studies.profiles import get_profile
 
-DEFAULT_REPAIR = "refit + head"
-NONE, HEAD = "none", " + head"
+NONE = "none"
 MISSING = "The grid needs Dask's distributed: install the extra, pip install 'swinprune-lite[grid]'."
 PATIENCE = 30  # seconds to find a scheduler
 _TRIES = 3  # workers that may die of one unit
@@ -80,8 +79,10 @@ def units(
         if not 0 < ratio < 1:
             raise ValueError(f"A ratio is in (0, 1), and the dense model is in every table; got {ratio!r}.")
     for word in repairs:
-        if word != NONE and word.removesuffix(HEAD) not in RULES:
-            raise ValueError(f"Unknown repair {word!r}; choose of {NONE}, {', '.join(RULES)}, each also with '{HEAD}'.")
+        if word != NONE and word.removesuffix(WITH_HEAD) not in RULES:
+            raise ValueError(
+                f"Unknown repair {word!r}; choose of {NONE}, {', '.join(RULES)}, each also with '{WITH_HEAD}'."
+            )
     for model in models:
         profile, training_seed = _profile(model, data, device)
         test = profile.test_batches(images)
@@ -101,9 +102,7 @@ def _profile(model: str, data: str, device: str) -> tuple[Profile, int]:
             f"{model} is a file, and a table prunes dense models by name: a lite model, a timm name, or "
             "local-dir:FOLDER of timm's save_for_hf."
         )
-    name, _, seed = model.partition(":") if model.partition(":")[0] in LITE_MODELS else (model, "", "")
-    if not seed.isdecimal() and seed:
-        raise ValueError(f"After {name}: stands a training seed, such as {name}:1; got {model!r}.")
+    name, seed = lite_and_seed(model) if model.partition(":")[0] in LITE_MODELS else (model, 0)
     if data == "lite":
         profile = get_profile("lite", [name])
     elif name in LITE_MODELS:
@@ -111,9 +110,9 @@ def _profile(model: str, data: str, device: str) -> tuple[Profile, int]:
     else:
         profile = get_profile("folder", [name], data=data)
         profile = replace(profile, source=replace(profile.source, device=device))
-    if int(seed or 0) not in profile.training_seeds(name):
+    if seed not in profile.training_seeds(name):
         raise ValueError(f"{name} has the training seeds {profile.training_seeds(name)}; got {seed}.")
-    return profile, int(seed or 0)
+    return profile, seed
 
 
 def _setting(dense: Setting, method: str, ratio: float, repair: str, seed: int) -> Setting:
@@ -129,7 +128,7 @@ def _setting(dense: Setting, method: str, ratio: float, repair: str, seed: int) 
         asked = replace(asked, seed=seed if criterion.draws else 0)
     if repair == NONE:
         return asked
-    return replace(asked, repair=repair.removesuffix(HEAD) if compact else repair, propagated=compact)
+    return replace(asked, repair=repair.removesuffix(WITH_HEAD) if compact else repair, propagated=compact)
 
 
 def store_of(unit: Unit) -> Path:
@@ -155,6 +154,7 @@ def fill(
     workers: int | None = None,
     scheduler: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    known: Mapping[str, Measurement] | None = None,
 ) -> dict[str, Measurement]:
     """Measure what no store has, on many workers; key -> measurement of all units.
 
@@ -164,6 +164,7 @@ def fill(
         scheduler: address of a Dask scheduler whose workers have this package, the weights, the images, and the store's
             folder in the same places; None: workers are started here.
         progress: called with the number of units that are there, from the beginning on and after each.
+        known: of `there`; None: the stores are asked.
 
     Raises:
         ImportError: distributed is not installed.
@@ -172,7 +173,7 @@ def fill(
     """
     if workers is not None and (scheduler or workers < 1):
         raise ValueError("Give either a number of workers, 1 or more, or the address of a scheduler.")
-    found = there(wanted)
+    found = there(wanted) if known is None else dict(known)
     progress(len(found))
     missing = {unit.key: unit for unit in wanted if unit.key not in found}
     if not missing:

@@ -8,24 +8,22 @@ from functools import partial
 from pathlib import Path
 
 from accelerate import Accelerator
-from timm.models import parse_model_name
-from timm.models._hub import load_model_config_from_path
 
 from swinprune_lite.anatomy.inputs import image_shape
-from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import sha256
 from swinprune_lite.jobs.images import Data, config_of
-from swinprune_lite.measurements.intervals import accuracy, score_interval
+from swinprune_lite.measurements.intervals import accuracy, share
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Measurement
 from swinprune_lite.measurements.store import Store
+from swinprune_lite.models.pretrained import own_arguments
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.holding import apply_masks
-from swinprune_lite.pruning.masks import check_asked, digest, make_masks
+from swinprune_lite.pruning.masks import check_asked, digest, make_masks, nonzero_masks
 from swinprune_lite.shell import options
 from swinprune_lite.shell.keeping import keep
 from swinprune_lite.shell.named import Loaded
 from swinprune_lite.shell.output import Output
+from swinprune_lite.shell.records import file_made
 from swinprune_lite.studies.profiles import SWIN_BATCH, get_profile
 from swinprune_lite.training.evaluate import Answers, answers
 from swinprune_lite.training.memory import advise_on_memory
@@ -160,8 +158,7 @@ def _of_data(asked: Asked) -> Job:
             raise ValueError(f"{asked.model} is pruned already; leave --ratio out, or give the dense model.")
         masks, pruned = make_masks(network, ratio, method, seed), _said(loaded.name, loaded.sha256, ratio, method)
     else:
-        zeros = {name: network.get_parameter(name) != 0 for name in prunable(network)}
-        masks = loaded.masks or {name: kept for name, kept in zeros.items() if not kept.all()}
+        masks = loaded.masks or {name: kept for name, kept in nonzero_masks(network).items() if not kept.all()}
     about = {
         "model": loaded.sha256, "ratio": ratio, "method": None if ratio is None else method,
         "masks": digest(masks) if masks else None, "seed": seed, "batch_size": batch_size, "epochs": recipe.epochs,
@@ -195,10 +192,9 @@ def _of_profile(asked: Asked, device: str) -> Job:
     train(1)
     network = run.load(name)
     known = getattr(network, "pretrained_cfg", None) or {}
-    source, place = parse_model_name(name)
     loaded = Loaded(
         network, name, known.get("architecture") or name, digests["weights"], image_shape(network)[1:],
-        network.num_classes, (load_model_config_from_path(place)[2] or {}) if source == "local-dir" else {},
+        network.num_classes, own_arguments(name),
     )  # fmt: skip
     about = {"profile": run.name, "model": name, "method": method, "ratio": ratio, "seed": seed} | digests
     said = _said(name, digests["weights"], ratio, method)
@@ -248,13 +244,17 @@ def run_job(job: Job, teacher: Loaded | None, folder: Path, accelerator: Acceler
         if accelerator.is_main_process:
             _to_the_notebooks(job, last, started)
     count = job.test.images
+
+    def top1(percent: float) -> dict:
+        return share(round(percent * count / 100), count)
+
     return {
         "epochs": job.recipe.epochs,
         "losses": {"first": tuned.losses[0], "last": tuned.losses[-1]},
-        "top1": {"before": _share(tuned.top1[0], count), "after": _share(tuned.top1[-1], count)},
+        "top1": {"before": top1(tuned.top1[0]), "after": top1(tuned.top1[-1])},
         "images": count,
-        "best": {"epoch": tuned.best, "top1": _share(tuned.top1[tuned.best], count), **_file(folder / BEST)},
-        "output": _file(folder / LATEST),
+        "best": {"epoch": tuned.best, "top1": top1(tuned.top1[tuned.best]), **file_made(folder / BEST)},
+        "output": file_made(folder / LATEST),
         "batch_size": job.batch_size,
         "processes": accelerator.num_processes,
         "recipe": {key: str(value) for key, value in asdict(job.recipe).items()},
@@ -287,12 +287,3 @@ def _said(name: str, sha256: str, ratio: float, method: str) -> dict:
         "of": name, "dense_sha256": sha256, "method": method, "structured": False, "repair": False,
         "asked": {"ratio": ratio}, "calibration": None, "ratio": ratio,
     }  # fmt: skip
-
-
-def _share(percent: float, images: int) -> dict:
-    low, high = score_interval(round(percent * images / 100), images)
-    return {"percent": percent, "half": (high - low) / 2, "low": low, "high": high}
-
-
-def _file(path: Path) -> dict:
-    return {"file": str(path), "sha256": sha256(path), "bytes": path.stat().st_size}

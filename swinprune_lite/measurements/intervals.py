@@ -44,17 +44,24 @@ def score_interval(right: int, images: int) -> tuple[float, float]:
     return 100 * float(ends.low), 100 * float(ends.high)
 
 
+def share(right: int, images: int) -> dict[str, float]:
+    """A share of images: "percent", its "low" and "high" end by `score_interval`, and "half" of what is between them.
+
+    Args:
+        right: images that are, at most `images`.
+        images: of which they are; 1 or more.
+    """
+    low, high = score_interval(right, images)
+    return {"percent": 100 * right / images, "half": (high - low) / 2, "low": low, "high": high}
+
+
 def accuracy(right: torch.Tensor) -> dict[str, float] | None:
-    """Share of the images that are right: "percent", its "low" and "high" end by `score_interval`, and "half" of
-    what is between them; None of no images.
+    """`share` of the images that are right; None of no images.
 
     Args:
         right: which images are, bool (images,).
     """
-    if not len(right):
-        return None
-    low, high = score_interval(int(right.sum()), len(right))
-    return {"percent": 100 * int(right.sum()) / len(right), "half": (high - low) / 2, "low": low, "high": high}
+    return share(int(right.sum()), len(right)) if len(right) else None
 
 
 def recalls(right: torch.Tensor, own: torch.Tensor) -> pd.DataFrame:

@@ -6,26 +6,16 @@ shape, and PVT v2-b0 at a quarter of its width. `data_scripts/train_lite.py` tra
 safetensors) has a JSON card beside it with its recipe, versions, accuracies and digest.
 """
 
-import os
 import re
-from numbers import Integral
 
-import torch
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
 from torch import nn
 
 from swinprune_lite.data.pairs import GARMENTS
-from swinprune_lite.files import (
-    RESTORE,
-    SHIPPED,
-    check_digest,
-    check_finite,
-    read_json,
-    read_safetensors,
-    reason,
-)
+from swinprune_lite.files import RESTORE, SHIPPED, read_json
+from swinprune_lite.models.shipped import check_seed, load_shipped, shipped_seeds
 
 LITE_MODELS = {
     "swin_lite_tiny": {"embed_dim": 32, "depths": (2, 2, 6, 2)},
@@ -74,15 +64,26 @@ def create_lite(name: str) -> nn.Module:
 
 def lite_seeds(name: str) -> list[int]:
     """Training seeds for which a checkpoint of `name` is shipped, ascending."""
-    card = re.compile(rf"{re.escape(name)}_seed(\d+)\.json")
-    found = (card.fullmatch(file) for file in os.listdir(SHIPPED))
-    return sorted(int(one[1]) for one in found if one)
+    return shipped_seeds(SHIPPED, name)
 
 
-def check_seed(name: str, seed: int, seeds: list[int]) -> None:
-    """Raise ValueError unless a checkpoint of `name` ships with this seed, one of `seeds`."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed not in seeds:
-        raise ValueError(f"No checkpoint of {name} with seed {seed!r} is shipped; shipped seeds: {seeds}.")
+def is_lite(name: str) -> bool:
+    """Whether a name, with or without a seed, is of a family of lite models; timm's coat_lite_tiny is not."""
+    families = {each.partition("_lite_")[0] for each in LITE_MODELS}
+    family, of_lite, _ = name.partition(":")[0].partition("_lite_")
+    return bool(of_lite) and family in families
+
+
+def lite_and_seed(name: str) -> tuple[str, int]:
+    """A lite model and its training seed: ("swin_lite_tiny", 1) of "swin_lite_tiny:1", with seed 0 where none is given.
+
+    Raises:
+        ValueError: what stands behind the ":" is no whole number.
+    """
+    lite, _, seed = name.partition(":")
+    if seed and not seed.isdecimal():
+        raise ValueError(f"After {lite}: stands a training seed, such as {lite}:1; got {name!r}.")
+    return lite, int(seed or 0)
 
 
 def lite_card(name: str, seed: int = 0) -> dict:
@@ -121,16 +122,4 @@ def load_lite(name: str, seed: int = 0) -> nn.Module:
         FileNotFoundError: the checkpoint is missing.
     """
     card = lite_card(name, seed)
-    path = SHIPPED / f"{name}_seed{seed}.safetensors"
-    check_digest(path, card["sha256"])
-    model = create_lite(name)
-    try:
-        _, weights = read_safetensors(path)
-        for key, tensor in weights.items():
-            if not tensor.is_floating_point():
-                raise ValueError(f"{key} is of {tensor.dtype}")
-        check_finite(weights)
-        model.load_state_dict({key: tensor.to(torch.float32) for key, tensor in weights.items()})
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; {RESTORE}.") from error
-    return model.eval()
+    return load_shipped(create_lite(name), SHIPPED / f"{name}_seed{seed}.safetensors", name, card["sha256"])

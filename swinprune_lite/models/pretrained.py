@@ -136,6 +136,12 @@ def load_pretrained(name: str, image_size: tuple[int, int] | None = None) -> nn.
     return model
 
 
+def own_arguments(name: str) -> dict:
+    """What timm builds a model of `load_pretrained` with beside its architecture: of a "local-dir:" what it says."""
+    source, place = parse_model_name(name)
+    return (load_model_config_from_path(place)[2] or {}) if source == "local-dir" else {}
+
+
 def _own_config(source: str, place: str) -> PretrainedCfg:
     try:
         load = load_model_config_from_path if source == "local-dir" else load_model_config_from_hf

@@ -8,13 +8,13 @@ import re
 import warnings
 from typing import NamedTuple
 
-import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
 from swinprune_lite.data.surfaces import KINDS
-from swinprune_lite.files import RESTORE, SHIPPED, check_digest, check_finite, read_json, read_safetensors, reason
-from swinprune_lite.models.lite import LITE_MODELS, check_seed, lite_card, lite_seeds, load_lite
+from swinprune_lite.files import RESTORE, SHIPPED, read_json
+from swinprune_lite.models.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
+from swinprune_lite.models.shipped import check_seed, load_shipped, shipped_seeds
 
 ORIGIN = "swin_lite_micro"
 PATCH, WINDOW = 4, 4
@@ -116,8 +116,7 @@ def surface_seeds(name: str) -> list[int]:
     view_of(name)
     if name.startswith(UNADAPTED):
         return lite_seeds(ORIGIN)
-    found = (re.fullmatch(rf"{re.escape(name)}_seed(\d+)\.json", path.name) for path in SHIPPED.iterdir())
-    return sorted(int(card[1]) for card in found if card)
+    return shipped_seeds(SHIPPED, name)
 
 
 def surface_card(name: str, seed: int = 0) -> dict:
@@ -153,12 +152,4 @@ def load_surface_model(name: str, seed: int = 0) -> SwinTransformer:
     if name.startswith(UNADAPTED):
         return from_garments(view.side, seed)
     path = SHIPPED / f"{name}_seed{seed}.safetensors"
-    check_digest(path, card["sha256"])
-    model = create_surface_model(view.side)
-    try:
-        _, weights = read_safetensors(path)
-        check_finite(weights)
-        model.load_state_dict({key: tensor.to(torch.float32) for key, tensor in weights.items()})
-    except (ValueError, RuntimeError) as error:
-        raise ValueError(f"{path} does not hold the weights of {name}: {reason(error)}; {RESTORE}.") from error
-    return model.eval()
+    return load_shipped(create_surface_model(view.side), path, name, card["sha256"])

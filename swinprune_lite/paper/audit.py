@@ -9,7 +9,7 @@ from swinprune_lite.paper.numbers import paper_table
 from swinprune_lite.paper.verdicts import compare
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.importance import importance
-from swinprune_lite.pruning.masks import make_masks
+from swinprune_lite.pruning.masks import make_masks, nonzero_masks
 
 LOW = 1e-3  # quantile of a layer's survivors that stands for where it was cut: fine-tuning moves the very lowest most
 FITS = {"score": 1.5, "magnitude": 1.25}
@@ -149,7 +149,7 @@ def against_dense(model: nn.Module, dense: nn.Module) -> pd.Series:
     Raises:
         ValueError: another architecture, or nothing or everything removed, which every method does alike.
     """
-    kept = {name: model.get_parameter(name) != 0 for name in prunable(model)}
+    kept = nonzero_masks(model)
     if {name: dense.get_parameter(name).shape for name in prunable(dense)} != {n: m.shape for n, m in kept.items()}:
         raise ValueError("The dense weights are of another architecture than the pruned ones.")
     total = sum(mask.numel() for mask in kept.values())

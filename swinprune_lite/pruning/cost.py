@@ -1,6 +1,7 @@
 """Parameters and multiply-accumulates (MACs; the paper's "FLOPs"), dense and after pruning."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -9,8 +10,9 @@ from torch import nn
 from swinprune_lite.anatomy.counting import check_counted, count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.anatomy.products import Products
 from swinprune_lite.pruning.importance import check_stored
-from swinprune_lite.pruning.masks import check_masks
+from swinprune_lite.pruning.masks import check_masks, nonzero_masks
 from swinprune_lite.types import InputSize
 
 
@@ -28,6 +30,32 @@ class Cost(NamedTuple):
     nonzero_params: int
     macs: int
     nonzero_macs: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a model computes for one image, counted once for all masks.
+
+    Attributes:
+        shape: (channels, height, width) of the image.
+        params: parameters of the model.
+        products: of `count_products`.
+    """
+
+    shape: tuple[int, int, int]
+    params: int
+    products: Products
+
+    @classmethod
+    def of(cls, model: nn.Module, input_size: InputSize | None = None) -> "Counted":
+        """Of a model and an image; ValueError as `cost` raises it for masks of all prunable weights."""
+        check_stored(model)
+        return _counted(model, input_size, prunable(model))
+
+    def cost(self, masks: Mapping[str, torch.Tensor]) -> Cost:
+        """As the function `cost` of the model with these masks."""
+        gone = sum(mask.numel() - int(mask.sum()) for mask in masks.values())
+        return Cost(self.params, self.params - gone, self.products.macs, self.products.macs - self.products.lost(masks))
 
 
 def cost(
@@ -61,14 +89,18 @@ def cost(
             raise ValueError(
                 f"{on_meta[0]} is on the meta device, where no zeros can be counted; give masks, {{}} for none."
             )
-        masks = {name: parameters[name].detach() != 0 for name in prunable(model)}
+        masks = nonzero_masks(model)
     else:
         check_masks(model, masks)
-    removed = {name: mask.numel() - int(mask.sum()) for name, mask in masks.items()}
-    found = count_products(model, image_shape(model, input_size))
-    check_counted(model, found, [name for name in removed if removed[name]])
-    params = sum(parameter.numel() for parameter in parameters.values())
-    return Cost(params, params - sum(removed.values()), found.macs, found.macs - found.lost(masks))
+    return _counted(model, input_size, [name for name, mask in masks.items() if not mask.all()]).cost(masks)
+
+
+def _counted(model: nn.Module, input_size: InputSize | None, names: Iterable[str]) -> Counted:
+    """`Counted`; ValueError if a parameter of these names is of a matrix that no product uses."""
+    shape = image_shape(model, input_size)
+    products = count_products(model, shape)
+    check_counted(model, products, names)
+    return Counted(shape, sum(parameter.numel() for parameter in model.parameters()), products)
 
 
 def macs_and_positions(model: nn.Module, input_size: InputSize | None = None) -> tuple[int, dict[str, int | float]]:

@@ -144,6 +144,11 @@ def _values(
     return values
 
 
+def nonzero_masks(model: nn.Module) -> Masks:
+    """Masks that keep what is not zero of the prunable weights: those of a model whose zeros were cut."""
+    return {name: model.get_parameter(name).detach() != 0 for name in prunable(model)}
+
+
 def check_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
     """Raise ValueError unless every mask is a bool tensor of the shape of the parameter it names."""
     if not isinstance(masks, Mapping):

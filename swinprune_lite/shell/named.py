@@ -1,14 +1,11 @@
 """A model by the name that a shell gives it, wherever its weights lie."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from timm.models import parse_model_name
-from timm.models._hub import load_model_config_from_path
 from torch import nn
 
 from swinprune_lite.acceleration import compact_files, storage
@@ -17,8 +14,8 @@ from swinprune_lite.anatomy.counting import count_products
 from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.files import SHIPPED, read_safetensors, sha256
 from swinprune_lite.models import checkpoints, pretrained
-from swinprune_lite.models.lite import lite_card, load_lite
-from swinprune_lite.shell.counted import Counted
+from swinprune_lite.models.lite import is_lite, lite_and_seed, lite_card, load_lite
+from swinprune_lite.pruning.cost import Counted
 from swinprune_lite.shell.keeping import kept_pruned, remember, widened
 from swinprune_lite.types import Masks
 
@@ -81,27 +78,22 @@ def load_model(name: str, arch: str | None = None, image_size: tuple[int, int] |
         raise ValueError(f"--arch is for checkpoint files, and {name!r} is none; leave it out.")
     if is_file:
         return _from_file(name, path, arch, image_size)
-    lite, _, seed = name.partition(":")
-    if "_lite_" in lite:
-        if not re.fullmatch(r"\d*", seed):
-            raise ValueError(f"After {lite}: stands a training seed, such as {lite}:1; got {name!r}.")
-        seed = int(seed or 0)
+    if is_lite(name):
+        lite, seed = lite_and_seed(name)
         return _checked(load_lite(lite, seed), name, lite, lite_card(lite, seed)["sha256"], image_size)
     model = pretrained.load_pretrained(name, image_size)
-    source, place = parse_model_name(name)
-    arguments = load_model_config_from_path(place)[2] if source == "local-dir" else {}
     architecture = (model.pretrained_cfg or {}).get("architecture") or name.partition(".")[0]
     digest = pretrained.digest(pretrained.weights_file(name))
-    return _checked(model, name, architecture, digest, image_size, arguments=arguments or {})
+    return _checked(model, name, architecture, digest, image_size, arguments=pretrained.own_arguments(name))
 
 
 def file_of(name: str) -> Path:
     """The file that holds the weights of a model of `load_model`."""
     if (path := Path(name).expanduser()).is_file():
         return path
-    lite, _, seed = name.partition(":")
-    if "_lite_" in lite:
-        return SHIPPED / f"{lite}_seed{int(seed or 0)}.safetensors"
+    if is_lite(name):
+        lite, seed = lite_and_seed(name)
+        return SHIPPED / f"{lite}_seed{seed}.safetensors"
     return pretrained.weights_file(name)
 
 

@@ -11,12 +11,11 @@ from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.calibration.statistics import input_moments
-from swinprune_lite.pruning.cost import Cost, cost
+from swinprune_lite.pruning.cost import Cost, Counted, cost
 from swinprune_lite.pruning.criteria import CRITERIA
 from swinprune_lite.pruning.holding import apply_masks, remove_masks
 from swinprune_lite.pruning.methods import combination
 from swinprune_lite.repairing.apply import repair
-from swinprune_lite.shell.counted import Counted
 from swinprune_lite.shell.named import Loaded
 from swinprune_lite.shell.targets import amount, groups, ignored, stages_lost, zeros
 from swinprune_lite.shell.unlabelled import unlabelled

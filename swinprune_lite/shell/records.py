@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from swinprune_lite import __version__
-from swinprune_lite.anatomy.modules import prunable
-from swinprune_lite.files import atomic, read_json, require_writable
+from swinprune_lite.files import atomic, read_json, require_writable, sha256, write_json
 from swinprune_lite.provenance import provenance
+from swinprune_lite.pruning.masks import nonzero_masks
 from swinprune_lite.shell.named import Loaded
 
 VERSION = 1
@@ -20,8 +20,7 @@ KEYS = {"record": int, "command": str, "arguments": dict, "model": (dict, type(N
 
 def described(loaded: Loaded) -> dict[str, object]:
     """What a record says of a model: its name, its weights' digest, and its counts as it was loaded."""
-    zeros = {name: loaded.model.get_parameter(name).detach() != 0 for name in prunable(loaded.model)}
-    counted = loaded.counted.cost(loaded.masks or zeros)
+    counted = loaded.counted.cost(loaded.masks or nonzero_masks(loaded.model))
     return {
         "name": loaded.name,
         "architecture": loaded.architecture,
@@ -98,10 +97,20 @@ def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, objec
     write(Path(path).with_suffix(".json"), record)
 
 
+def file_made(path: Path, written: Path | None = None) -> dict[str, object]:
+    """What a record says of a file.
+
+    Args:
+        path: its name.
+        written: where it stands until it takes its name; None: there.
+    """
+    written = written or path
+    return {"file": str(path), "sha256": sha256(written), "bytes": written.stat().st_size}
+
+
 def write(path: str | Path, record: Mapping[str, object]) -> None:
     """Write a record to a file, whole or not at all."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
 
 
 def read(path: str | Path) -> dict[str, object]:

@@ -13,9 +13,9 @@ from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.anatomy.products import Products
+from swinprune_lite.pruning.cost import Counted
 from swinprune_lite.pruning.masks import make_masks
 from swinprune_lite.pruning.methods import combination
-from swinprune_lite.shell.counted import Counted
 from swinprune_lite.types import InputSize, Masks
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

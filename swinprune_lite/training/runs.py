@@ -1,6 +1,5 @@
 """A fine-tuning in a folder of its own: what is run on what, its last and its best model, and where it stands."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from accelerate import Accelerator
 from filelock import FileLock, Timeout
 from torch import nn
 
-from swinprune_lite.files import atomic, read_json, require_writable
+from swinprune_lite.files import atomic, read_json, require_writable, write_json
 from swinprune_lite.training.batches import Batch
 from swinprune_lite.training.finetune import finetune
 from swinprune_lite.training.recipe import Recipe
@@ -88,8 +87,7 @@ def _claim(folder: Path, about: dict) -> None:
             left_over.unlink()
     if state.exists():
         read_state(state)
-    with atomic(described) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + "\n")
+    write_json(described, about)
 
 
 def tune(
@@ -130,8 +128,7 @@ def tune(
             keep()
 
     def keep() -> None:
-        with atomic(folder / EPOCHS) as temporary:
-            temporary.write_text(json.dumps(history) + "\n")
+        write_json(folder / EPOCHS, history)
 
     if accelerator.is_main_process:
         keep()

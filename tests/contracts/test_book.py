@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from html import unescape
@@ -14,14 +13,12 @@ import pandas as pd
 import pytest
 import yaml
 from forked import Forked
-from playwright.sync_api import sync_playwright
 
 from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
@@ -184,14 +181,6 @@ def test_the_repositorys_address_stands_in_the_configuration_and_where_the_noteb
     address = urlparse(CONFIG["repository"]["url"]).path.strip("/")
     listed = subprocess.run(["git", "grep", "-lI", address], cwd=ROOT, capture_output=True, text=True).stdout.split()
     assert set(listed) == {"book/_config.yml", *(f"{page}.ipynb" for page in PAGES if page.startswith("notebooks/"))}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed; .ci/run installs it")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
 
 def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser):

@@ -2,18 +2,15 @@
 
 import json
 import re
-import shutil
 
 import made_records as made
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
 
 from swinprune_lite.report import page_data, write_report
 from swinprune_lite.report.costs import costs
 from swinprune_lite.report.writing import texts
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FAULTS = ("serious", "critical")
 NAMES = r"DIMAP|MACs?|MLP|FLOP|PoC|SHA-256|swinprune(?:-lite| \w+)?|ms|kWh|[kMG]B|\bW\b|\bJ\b|English"
 """Latin words of Japanese pages: names and units."""
@@ -27,14 +24,6 @@ def pages(tmp_path_factory):
         data = json.loads(json.dumps(page_data(records)))
         found[name] = data, write_report(data, folder / f"{name}.html")
     return found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed; .ci/run installs it")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import swinprune_lite as sp
 from swinprune_lite.acceleration import save_compact, save_pruned, structured_masks
 from swinprune_lite.models import checkpoints
 from swinprune_lite.models.layouts import from_torchvision, unprefixed, unwrapped
+from swinprune_lite.models.lite import is_lite
 from swinprune_lite.shell import keeping
 from swinprune_lite.shell.named import load_model
 
@@ -54,6 +55,13 @@ def test_a_lite_model_of_any_training_seed():
 def test_a_name_that_is_none(name, arch, said):
     with pytest.raises((ValueError, FileNotFoundError), match=said):
         load_model(name, arch)
+
+
+def test_timms_models_that_are_called_lite_are_timms():
+    called = [name for name in timm.list_models() if "lite" in name]
+    assert "coat_lite_tiny" in called
+    assert not [name for name in called if is_lite(name)]
+    assert all(is_lite(name) and is_lite(f"{name}:1") for name in sp.LITE_MODELS)
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state", "model"])
