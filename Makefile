@@ -31,6 +31,7 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 	$(MAKE) build/book/$(PROFILE).done
 	@echo "The book: build/book/_build/html/index.html"
 
+test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that all workers stay busy to the end; one more than cores, since many tests wait for processes

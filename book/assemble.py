@@ -3,7 +3,7 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
+the rule). `pages` says what of a notebook is on its page, and `terms` links terms at their first use. The first page gets the ledger's totals and
 what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
 their help, and others what `insertions` computes. The report of the lite models, a page by itself, is made anew.
 """
@@ -18,6 +18,7 @@ import nbformat
 import pages
 import pandas as pd
 import typer
+from terms import linked
 
 from swinprune_lite.figures.style import MODEL_NAMES, short_name
 from swinprune_lite.files import RESULTS
@@ -149,7 +150,7 @@ def main(executed: Path, output: Path) -> None:
         text = noted(text, lite) if holds_numbers(text) else text
         for mark, insertion in inserted.items():
             text = text.replace(mark, insertion)
-        page.write_text(text)
+        page.write_text(linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0])
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(), output / "_static" / REPORT)
@@ -159,6 +160,9 @@ def main(executed: Path, output: Path) -> None:
         notebook = nbformat.read(path, as_version=4)
         line = profiles_of(notebook) if of_profile(notebook) else NO_PROFILE
         notebook.cells[0].source = noted(notebook.cells[0].source, line, notebook=True)
+        prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        for cell, text in zip(prose, linked(f"notebooks/{path.stem}", [cell.source for cell in prose])):
+            cell.source = text
         nbformat.write(pages.page_of(notebook), output / "notebooks" / path.name)
     pages.narrow(output / "notebooks")
 

@@ -303,7 +303,8 @@ def _figure(table: Table, caption: str | None, stacked: bool) -> str:
     body, levels = [], len(table.row_names)
     for place, (labels, cells) in enumerate(zip(table.rows, table.cells)):
         row = [
-            f'<th scope="row" class="label-{level}"{_span("row", table.rows, place, level)}>{_broken(labels[level])}</th>'
+            f'<th scope="row" class="label-{level}"{_span("row", table.rows, place, level)}>'
+            f"{_broken(labels[level])}</th>"
             for level in range(levels)
             if level == levels - 1 or not place or table.rows[place - 1][: level + 1] != labels[: level + 1]
         ]
@@ -356,7 +357,7 @@ def _span(which: str, labels: Sequence[tuple[str, ...]], place: int, level: int)
 
 
 def _broken(text: str) -> str:
-    """Long names may break behind _ and /, a number and its percent sign never do; a notebook's name leads to its page."""
+    """As HTML: long names may break behind _ and /, "5 %" does not; a notebook's name leads to its page."""
     if CHAPTER.fullmatch(text):
         said = re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", text).replace("_", " ")
         return f'<a href="{text}.html">{said}</a>'
