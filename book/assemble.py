@@ -3,9 +3,10 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). `pages` says what of a notebook is on its page, and `terms` links terms at their first use. The first page gets the ledger's totals and
-what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
-their help, and others what `insertions` computes. The report of the lite models, a page by itself, is made anew.
+the rule). `pages` says what of a notebook is on its page, and `terms` links terms at their first use. The first page
+gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
+estimates, the page on the commands their help, and others what `insertions` computes. The report of the lite models,
+a page by itself, is made anew.
 """
 
 import re
