@@ -24,7 +24,7 @@ WORDS = re.compile(r"(\b[a-zA-Z]+\b[ ,;:.]+){5}")  # five in a row: a sentence, 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise of a page; without stars and kind where it has none. `words`: whether its answer is said in words."""
+    """One exercise of a page; 0 stars and no kind if it says none. `words`: whether its answer is said in words."""
 
     page: str
     number: int

@@ -15,6 +15,7 @@ from statements import (
     structured,
     surfaces,
     table1,
+    teach,
     times,
 )
 from statements.statement import Statement
@@ -34,5 +35,6 @@ STATEMENTS: list[Statement] = [
     *structured.STATEMENTS,
     *surfaces.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
+    *teach.STATEMENTS,
     *times.STATEMENTS,
 ]
