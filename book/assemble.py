@@ -17,6 +17,7 @@ import nbformat
 import pandas as pd
 import typer
 from insertions import errata, stars_table
+from teaching import pages as teaching
 from terms import linked
 
 from swinprune_lite.files import RESULTS
@@ -137,6 +138,8 @@ def main(executed: Path, output: Path) -> None:
         STARS: stars_table(notebooks),
     }
     insertions |= {ERRATA.format(part): table for part, table in errata().items()}
+    marks, files = teaching.insertions(executed)
+    insertions |= marks
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
@@ -146,6 +149,8 @@ def main(executed: Path, output: Path) -> None:
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(), output / "_static" / REPORT)
+    for name, text in files.items():
+        (output / "_static" / name).write_text(text)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
