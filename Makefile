@@ -21,7 +21,7 @@ NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,test]'
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
 PROSE := $(shell find book -type f -not -name '*.pyc')
 
-.PHONY: help book test reproduce outputs bench clean
+.PHONY: help book slides test reproduce outputs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -30,6 +30,10 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 	$(MAKE) -j$(JOBS) $(EXECUTED)
 	$(MAKE) build/book/$(PROFILE).done
 	@echo "The book: build/book/_build/html/index.html"
+
+slides: .venv/installed ## the slides of the course, from the executed notebooks: build/slides/*.html
+	$(MAKE) -j$(JOBS) $(EXECUTED)
+	PYTHONPATH=book $(BIN)/python -m teaching.slides build/executed/$(PROFILE) build/slides
 
 test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
 test: .venv/installed ## all tests: library, notebooks, book, browser

@@ -19,6 +19,7 @@ import nbformat
 import pages
 import pandas as pd
 import typer
+from teaching import pages as teaching
 from terms import linked
 
 from swinprune_lite.figures.style import MODEL_NAMES, short_name
@@ -146,6 +147,8 @@ def main(executed: Path, output: Path) -> None:
         STARS: insertions.stars_table(notebooks),
     }
     inserted |= {ERRATA.format(part): table for part, table in insertions.errata().items()}
+    marks, files = teaching.insertions(executed)
+    inserted |= marks
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
@@ -156,6 +159,8 @@ def main(executed: Path, output: Path) -> None:
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(), output / "_static" / REPORT)
     insertions.share_picture(output / "_static" / "share.png")
+    for name, text in files.items():
+        (output / "_static" / name).write_text(text)
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)

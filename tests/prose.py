@@ -54,12 +54,14 @@ LISTED = r"\(?\d+(?:\.\d+)?\)?(?:(?:, | and |, and | to | or )\(?\d+\)?)*"
 EXEMPT = re.compile(
     "|".join((
         r"[^.?!|]*\?",  # a question states nothing
-        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|[Ww]eek)s?"
+        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ss]ession|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|"
+        r"[Ww]eek)s?"
         rf" {LISTED}",
         r"\d+ × \d+",  # sizes
         r"\b95 % interval|\b[Hh]alf (?:of )?(?:its|the|their) 95 %",  # what an interval is
         r"\bnorm 1\b",
         r"\b20\d\d\b",  # years
+        r"\| \d+ (?:min|pt) (?=\|)",  # of a lesson or a rubric: chosen, and added up by test_course
         r"\bPython \d\.\d+",
         r"\bat most\b|\bthe least and the most\b|\b(?:how|as|so) (?:much|many|far)\b",
         r"\bthe (?:first |last )?two\b|\btwo such means\b",
@@ -72,7 +74,8 @@ ORDER = re.compile(
 )
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(
-    r"<!--.*?-->|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|^:class:.*?$",
+    r"<!--.*?-->|<math.*?</math>|"
+    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|^:class:.*?$",
     re.MULTILINE | re.DOTALL,
 )
 

@@ -15,6 +15,7 @@ import pytest
 import terms
 import yaml
 from forked import Forked
+from teaching import quiz
 
 from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
@@ -32,6 +33,8 @@ DECIDE = {
     for language in (["ja/", ""]["/ja/" in page],)
     if page.startswith("decide/")
 }
+
+TEACH = [page for page in PAGES if page.startswith("teach/")]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
-    of_no_numbers = {"report", "commands", "rerun", "bibliography", "where_is", "glossary"}
+    of_no_numbers = {*TEACH, "report", "commands", "rerun", "bibliography", "where_is", "glossary"}
     assert {page for page in said if not said[page]} == of_no_numbers
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in said if said[page] and said[page][1] == "Of no profile"}
@@ -230,7 +233,7 @@ def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser
 @pytest.mark.parametrize(
     ("page", "width", "scheme"),
     [(page, 390, "dark") for page in PAGES]
-    + [(page, 1280, "light") for page in PAGES if not page.startswith("decide/")],  # those have no wide tables
+    + [(page, 1280, "light") for page in PAGES if not page.startswith(("decide/", "teach/"))],  # those are of prose
 )
 def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
@@ -252,6 +255,54 @@ def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
     assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
     context.close()
     assert complaints == []
+
+
+def test_the_quiz_has_ten_questions_a_session_each_with_one_right_choice(html):
+    text = (html / "teach/quiz.html").read_text()
+    for part, session in zip(re.split(r"<h2>", text)[1:], quiz.sessions(), strict=True):
+        asked = re.split(r"<strong>Question \d+\.</strong>", part)[1:]
+        assert len(asked) == quiz.PER_SESSION
+        assert [question.count("<strong>Right.</strong>") for question in asked] == [1] * len(asked)
+        kept = json.loads((html / f"_static/quiz_{session}.json").read_text())  # as jupyterquiz takes them
+        assert [[answer["correct"] for answer in one["answers"]].count(True) for one in kept] == [1] * len(asked)
+        assert [len(one["answers"]) for one in kept] == [question.count("<summary") for question in asked]
+        assert all(answer["feedback"] for one in kept for answer in one["answers"])
+    for page in TEACH:
+        assert "<!--" not in re.search("<article.*?</article>", (html / f"{page}.html").read_text(), re.DOTALL)[0]
+
+
+def test_a_choice_of_the_quiz_opens_by_the_keyboard(html, browser):
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto((html / "teach/quiz.html").as_uri())
+    choice = tab.locator("details.quiz-choice").first
+    assert not choice.locator("p").is_visible()
+    choice.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert choice.locator("p").is_visible()
+    tab.close()
+
+
+def test_no_slide_overflows_and_the_arrow_keys_turn_the_page(html, browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, offline=True)
+    tab = context.new_page()
+    for path in sorted((html / "_static").glob("slides_*.html")):
+        tab.goto(path.as_uri())
+        over = tab.evaluate(
+            """() => [...document.querySelectorAll("section")].flatMap(slide => {
+              const page = slide.getBoundingClientRect()
+              const foot = slide.querySelector("footer").getBoundingClientRect().top
+              return [...slide.querySelectorAll("h1, h2, .body, .body *")].filter(part => {
+                const place = part.getBoundingClientRect()
+                const beside = place.left < page.left || place.right > page.right
+                return beside || place.top < page.top || place.bottom > foot + 1
+              }).map(part => slide.getAttribute("aria-label") + ": " + part.tagName)
+            })"""
+        )
+        assert over == [], path.name
+        assert tab.evaluate("[...document.images].every(image => image.naturalWidth && image.alt)")
+        tab.keyboard.press("ArrowRight")
+        tab.wait_for_function("scrollY === innerHeight")
+    context.close()
 
 
 def test_every_japanese_character_has_a_glyph(html, browser):
