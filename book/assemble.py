@@ -37,6 +37,7 @@ CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
 STARS = "<!-- stars -->"
+COLAB = "<!-- colab -->"
 ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
 NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
@@ -145,6 +146,7 @@ def main(executed: Path, output: Path) -> None:
         ESTIMATES: estimates(),
         COMMANDS: command_pages.pages(),
         STARS: insertions.stars_table(notebooks),
+        COLAB: insertions.colab_button(),
     }
     inserted |= {ERRATA.format(part): table for part, table in insertions.errata().items()}
     marks, files = teaching.insertions(executed)
@@ -158,9 +160,10 @@ def main(executed: Path, output: Path) -> None:
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(), output / "_static" / REPORT)
-    insertions.share_picture(output / "_static" / "share.png")
     for name, text in files.items():
         (output / "_static" / name).write_text(text)
+    insertions.share_picture(output / "_static" / "share.png")
+    insertions.first_picture(executed, output / "pictures" / "idea.svg")
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)

@@ -1,4 +1,4 @@
-"""What is computed when the book is laid out: the paper's errata, how many stars tables hold, the picture to share."""
+"""What is computed when the book is laid out: the errata, how many stars tables hold, what the first page shows."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import torch
+import yaml
 from tables import WORDS
 
 import swinprune_lite as sp
@@ -17,6 +18,7 @@ from swinprune_lite.paper.verdicts import ARITHMETIC, CONTRADICTED, WITHIN
 from swinprune_lite.pruning.importance import importance
 
 LEVEL = 0.05  # of a 95 % interval
+FIRST = "fig-threshold"
 STARRED = re.compile(r"<td>[+−-][\d.]+ ± [\d.]+( \*)?</td>")
 
 
@@ -83,6 +85,23 @@ def share_picture(path: Path) -> None:
     figure.set_size_inches(6, 3.15)
     figure.suptitle("Pruning a Swin without data", fontsize=18)
     figure.savefig(path, dpi=200, metadata={"Software": None})
+
+
+def first_picture(executed: Path, path: Path) -> None:
+    """Write the drawing of the first page, a figure of the notebook that works the score out by hand."""
+    cells = nbformat.read(executed / "idea_score_by_hand.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == FIRST]
+    (drawing,) = [output.data["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(drawing)
+
+
+def colab_button() -> str:
+    """The button that opens the chapter to begin with in Colab."""
+    repository = yaml.safe_load((Path(__file__).parent / "_config.yml").read_text())["repository"]
+    address = repository["url"].replace("https://github.com", "https://colab.research.google.com/github")
+    notebook = f"{address}/blob/{repository['branch']}/notebooks/idea_score_by_hand.ipynb"
+    return f"```{{button-link}} {notebook}\n:color: primary\n\nTry the score in Colab\n```"
 
 
 def _link(text: str, notebook: str) -> str:

@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import assemble
-import pandas as pd
 import nbformat
+import pandas as pd
 import pytest
 import terms
 import yaml
