@@ -17,7 +17,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from swinprune_lite.figures import style
 
 ROOT = Path(__file__).parents[2]
-NAMES = re.compile(r"\w+\.\w+(\.\w+)*|\w+_patch\d+\w*|\w+_\d\d\d|\w+_224\w*|save_pruned|timm|(twins|coat|pvt)_\w+")
+NAMES = re.compile(
+    r"\w+\.\w+(\.\w+)*|\w+_patch\d+\w*|\w+_\d\d\d|\w+_224\w*|save_pruned|timm|configs/.*|(twins|coat|pvt)_\w+"
+)
 """Names that are what they stand for: weights of a network, timm's models, a function."""
 
 
