@@ -10,6 +10,7 @@ their help, and others what `insertions` computes. The report of the lite models
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import command_pages
@@ -48,10 +49,16 @@ def totals_table() -> str:
     return "\n".join(["| verdict | rows |", "| --- | ---: |", *lines, f"| **all** | **{counted['rows'].sum()}** |"])
 
 
+@cache
+def store() -> Store:
+    """The results store, read once."""
+    return Store()
+
+
 def carried_table() -> str:
     """What becomes of the lite models' orders of methods on the pretrained transformer, as Markdown."""
-    store, profiles = Store(), (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
-    found = pretrained.carried(pretrained.orders(*(Evidence(profile, store) for profile in profiles)))
+    profiles = (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
+    found = pretrained.carried(pretrained.orders(*(Evidence(profile, store()) for profile in profiles)))
     return _table(found.rename_axis("an order of DIMAP and another method").reset_index())
 
 
@@ -137,7 +144,7 @@ def main(executed: Path, output: Path) -> None:
         STARS: stars_table(notebooks),
     }
     insertions |= {ERRATA.format(part): table for part, table in errata().items()}
-    marks, files = teaching.insertions(executed)
+    marks, files = teaching.insertions(executed, store())
     insertions |= marks
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
@@ -147,7 +154,7 @@ def main(executed: Path, output: Path) -> None:
         page.write_text(text)
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
-    write_report(lite_data(), output / "_static" / REPORT)
+    write_report(lite_data(store()), output / "_static" / REPORT)
     for name, text in files.items():
         (output / "_static" / name).write_text(text)
     (output / "notebooks").mkdir(exist_ok=True)
