@@ -35,6 +35,7 @@ slides: .venv/installed ## the slides of the course, from the executed notebooks
 	$(MAKE) -j$(JOBS) $(EXECUTED)
 	PYTHONPATH=book $(BIN)/python -m teaching.slides build/executed/$(PROFILE) build/slides
 
+test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that all workers stay busy to the end; one more than cores, since many tests wait for processes

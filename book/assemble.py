@@ -19,6 +19,7 @@ import pandas as pd
 import typer
 from insertions import errata, stars_table
 from teaching import pages as teaching
+from terms import linked
 
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
@@ -151,7 +152,7 @@ def main(executed: Path, output: Path) -> None:
         text = noted(text, lite) if holds_numbers(text) else text
         for mark, insertion in insertions.items():
             text = text.replace(mark, insertion)
-        page.write_text(text)
+        page.write_text(linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0])
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(store()), output / "_static" / REPORT)
@@ -162,6 +163,9 @@ def main(executed: Path, output: Path) -> None:
         notebook = nbformat.read(path, as_version=4)
         line = profiles_of(notebook) if of_profile(notebook) else NO_PROFILE
         notebook.cells[0].source = noted(notebook.cells[0].source, line)
+        prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        for cell, text in zip(prose, linked(f"notebooks/{path.stem}", [cell.source for cell in prose])):
+            cell.source = text
         for cell in notebook.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):
                 cell.metadata.tags.append("hide-cell")

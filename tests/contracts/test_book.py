@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlparse
 
 import assemble
 import pandas as pd
+import nbformat
 import pytest
+import terms
 import yaml
 from forked import Forked
 from teaching import quiz
@@ -131,6 +133,28 @@ def test_a_page_for_decision_makers_speaks_one_language_leads_to_the_other_and_s
 )
 def test_a_page_holds_numbers_if_it_states_results(page, holds):
     assert assemble.holds_numbers(page) is holds
+
+
+def test_the_first_use_of_a_term_in_prose_is_linked_and_nothing_else():
+    code = "# A mask\n\n`mask` $mask$ [mask](x) *mask* ```\nmask\n``` <mask> {doc}`mask`\n\n```python\nmask\n```\n"
+    said = terms.linked("page", [code + "Masks and masks, 2 ± 1.", "One mask of FC1s; unmasked ± 2."])
+    assert said == [
+        code + "{term}`Masks <mask>` and masks, 2 {doc}`± </how_we_measure>` 1.",
+        "One mask of {term}`FC1s <FC1>`; unmasked ± 2.",
+    ]
+    assert terms.linked("page", ["{term}`cut <mask>` by a mask"]) == ["{term}`cut <mask>` by a mask"]
+    assert terms.linked("how_we_measure", ["±"]) == ["±"]
+    assert terms.linked("glossary", ["mask"]) == terms.linked("decide/ja/x", ["mask"]) == ["mask"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
+def test_links_to_terms_change_no_word(page):
+    cells = nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    said = terms.linked(page, texts)
+    assert said != texts
+    unlinked = re.compile(r"\{(?:term|doc)\}`([^`<]*?)(?: <[^`>]*>)?`")
+    assert [unlinked.sub(r"\1", text) for text in said] == [unlinked.sub(r"\1", text) for text in texts]
 
 
 def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):

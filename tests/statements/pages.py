@@ -78,6 +78,14 @@ PAGE_STATEMENTS = [
     Statement(INDEX, "Ours are of {} kinds", count(4)),
     Statement(
         INDEX,
+        "Of the rows of the paper that can be counted or computed here, {} agree and {} do not",
+        lambda: [
+            again.verdicts("reproduced to the digit") + again.verdicts("within tolerance"),
+            again.verdicts("contradicted"),
+        ],
+    ),
+    Statement(
+        INDEX,
         "{} % of the prunable weights can go at a cost of at most {} points in the mean",
         lambda: [50, magnitudes_lose()],
     ),
