@@ -33,7 +33,7 @@ def _pairs() -> Iterable[tuple[str, str]]:
     yield "what", f"garments of Fashion-MNIST side by side, grey, {high} × {wide} pixels; class = 10 · left + right"
     yield "test", f"{batch['test'].images:,} pairs, fixed: each test garment is a left half once"
     yield "train", f"{batch['train'].images:,} pairs a pass, drawn anew, for the short fine-tuning"
-    yield "held out", f"{batch['held-out'].images:,} pairs, to choose rules and rates on; no calibration sees their garments"
+    yield "held out", f"{batch['held-out'].images:,} pairs, to choose rules and rates on; no calibration sees them"
     yield "calibration", f"{batch['calibration'].images:,} pairs a pass of the other training garments"
     yield "ships", f"yes: {_megabytes(files)}, both files"
     yield "licence", "MIT, Zalando's (`swinprune_lite/shipped/NOTICE`)"
