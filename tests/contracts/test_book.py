@@ -327,6 +327,9 @@ def test_axe_finds_no_serious_fault(html, browser, page, scheme):
     tab = context.new_page()
     tab.goto((html / f"{page}.html").as_uri())
     tab.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
+    for term in tab.locator("article a[href*='glossary.html#term-']").all()[:1]:  # what it says counts too
+        term.focus()
+        assert tab.locator(".tippy-box").text_content().startswith(term.get_attribute("href").partition("#term-")[2])
     found = Axe().run(tab).response["violations"]
     context.close()
     assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
