@@ -73,4 +73,5 @@ build/executed/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(LIBRARY) .venv/installed
 build/book/$(PROFILE).done: $(EXECUTED) $(PROSE)
 	$(BIN)/python book/assemble.py build/executed/$(PROFILE) build/book
 	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet build/book
+	$(BIN)/python book/pngs.py build/book/_build/html
 	touch $@

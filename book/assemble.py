@@ -3,9 +3,10 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
-what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
-their help, and others what `insertions` computes. The report of the lite models, a page by itself, is made anew.
+the rule). `pages` says what of a notebook is on its page, and `terms` links terms at their first use. The first page
+gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
+estimates, the page on the commands their help, and others what `insertions` computes. The report of the lite models,
+a page by itself, is made anew.
 """
 
 import re
@@ -14,13 +15,15 @@ from functools import cache
 from pathlib import Path
 
 import command_pages
+import insertions
 import nbformat
+import pages
 import pandas as pd
 import typer
-from insertions import errata, stars_table
 from teaching import pages as teaching
 from terms import linked
 
+from swinprune_lite.figures.style import MODEL_NAMES, short_name
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store
@@ -35,12 +38,15 @@ CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
 STARS = "<!-- stars -->"
+COLAB = "<!-- colab -->"
 ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
 NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
 NO_PROFILE = (
     "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
 )
+NOT_IMAGENET = "What was measured here is no ImageNet result."
+IN_THE_NOTEBOOK = "Imports and parameters stand in the notebook alone, which the buttons above open."
 
 
 def totals_table() -> str:
@@ -109,13 +115,17 @@ def of_profile(notebook: nbformat.NotebookNode) -> bool:
     return bool(re.search(r"\brun\.load\(|\bevidence_for\(run\)|\bEvidence\(study\.PROFILE\)", code))
 
 
-def noted(page: str, line: str) -> str:
+def noted(page: str, line: str, notebook: bool = False) -> str:
     """The page with a note below its title that says what its numbers are of; one with a note of its own as it is."""
     if NOTE in page or NOTE_JA in page:
         return page
     title, _, rest = page.partition("\n")
-    more = "What the profiles are is told by" if line == NO_PROFILE else "For the others see"
-    return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more} {{doc}}`/real`.\n```\n{rest}"
+    line = re.sub(rf"\b({'|'.join(MODEL_NAMES)})\b", lambda name: f"{short_name(name[0])} (`{name[0]}`)", line)
+    more = "What the profiles are is told by" if line == NO_PROFILE else f"{NOT_IMAGENET} For other profiles see"
+    more += " {doc}`/real`."
+    if notebook:
+        more += f" {IN_THE_NOTEBOOK}"
+    return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more}\n```\n{rest}"
 
 
 def profiles_of(notebook: nbformat.NotebookNode) -> str:
@@ -137,20 +147,21 @@ def main(executed: Path, output: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
-    insertions = {
+    inserted = {
         TOTALS: totals_table(),
         CARRIED: carried_table(),
         ESTIMATES: estimates(),
         COMMANDS: command_pages.pages(),
-        STARS: stars_table(notebooks),
+        STARS: insertions.stars_table(notebooks),
+        COLAB: insertions.colab_button(),
     }
-    insertions |= {ERRATA.format(part): table for part, table in errata().items()}
+    inserted |= {ERRATA.format(part): table for part, table in insertions.errata().items()}
     marks, files = teaching.insertions(executed, store())
-    insertions |= marks
+    inserted |= marks
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
-        for mark, insertion in insertions.items():
+        for mark, insertion in inserted.items():
             text = text.replace(mark, insertion)
         page.write_text(linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0])
     for folder in ("_static", "_extensions"):
@@ -158,18 +169,18 @@ def main(executed: Path, output: Path) -> None:
     write_report(lite_data(store()), output / "_static" / REPORT)
     for name, text in files.items():
         (output / "_static" / name).write_text(text)
+    insertions.share_picture(output / "_static" / "share.png")
+    insertions.first_picture(executed, output / "pictures" / "idea.svg")
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         line = profiles_of(notebook) if of_profile(notebook) else NO_PROFILE
-        notebook.cells[0].source = noted(notebook.cells[0].source, line)
+        notebook.cells[0].source = noted(notebook.cells[0].source, line, notebook=True)
         prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
         for cell, text in zip(prose, linked(f"notebooks/{path.stem}", [cell.source for cell in prose])):
             cell.source = text
-        for cell in notebook.cells:
-            if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.metadata.tags.append("hide-cell")
-        nbformat.write(notebook, output / "notebooks" / path.name)
+        nbformat.write(pages.page_of(notebook), output / "notebooks" / path.name)
+    pages.narrow(output / "notebooks")
 
 
 if __name__ == "__main__":

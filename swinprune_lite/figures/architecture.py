@@ -142,7 +142,7 @@ def state_of_the_art(variants: pd.DataFrame, compressed: pd.DataFrame) -> Figure
         for row in front.itertuples():
             place = (getattr(row, cost), row.top1_pct)
             name = re.sub(r"^Swin-(\w)-DIMAP(\d)$", r"\1\2", row.method)  # the whole names would cover each other
-            axes.annotate(name, place, (-6, 3), textcoords="offset points", fontsize=9, ha="right")
+            axes.annotate(name, place, (-6, 3), textcoords="offset points", fontsize=10, ha="right")
         axes.set_xscale("log")
         axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100, 200], [f"{tick}" for tick in ticks])
         axes.minorticks_off()
