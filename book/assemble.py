@@ -38,6 +38,7 @@ CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
 STARS = "<!-- stars -->"
+NOTE_HERE = "<!-- note -->"
 COLAB = "<!-- colab -->"
 ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
@@ -116,7 +117,7 @@ def of_profile(notebook: nbformat.NotebookNode) -> bool:
 
 
 def noted(page: str, line: str, notebook: bool = False) -> str:
-    """The page with a note below its title that says what its numbers are of; one with a note of its own as it is."""
+    """The page with a note, below its title or at its mark, of what its numbers are of; one with its own as it is."""
     if NOTE in page or NOTE_JA in page:
         return page
     title, _, rest = page.partition("\n")
@@ -125,7 +126,8 @@ def noted(page: str, line: str, notebook: bool = False) -> str:
     more += " {doc}`/real`."
     if notebook:
         more += f" {IN_THE_NOTEBOOK}"
-    return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more}\n```\n{rest}"
+    note = f"```{{admonition}} {NOTE}\n:class: note\n{line} {more}\n```"
+    return page.replace(NOTE_HERE, note) if NOTE_HERE in page else f"{title}\n\n{note}\n{rest}"
 
 
 def profiles_of(notebook: nbformat.NotebookNode) -> str:
