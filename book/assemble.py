@@ -21,7 +21,7 @@ import pages
 import pandas as pd
 import typer
 from teaching import pages as teaching
-from terms import linked
+from terms import FENCE, linked
 
 from swinprune_lite.figures.style import MODEL_NAMES, short_name
 from swinprune_lite.files import RESULTS
@@ -102,8 +102,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 def holds_numbers(page: str) -> bool:
     """Whether a page of book/ states results: a computed table, or a share, points or a multiple outside code."""
-    fence = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    prose = fence.sub(lambda found: found[2] if found[1].startswith("{") else "", page)  # a directive holds prose
+    prose = FENCE.sub(lambda found: found[3] if found[2].startswith("{") else "", page)  # a directive holds prose
     prose = re.sub(r"`[^`]*`", "", prose)
     return any(mark in page for mark in (TOTALS, CARRIED, ESTIMATES)) or bool(
         re.search(r"\d\s?%|\d\s(points|times)\b", prose)
