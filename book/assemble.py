@@ -3,8 +3,8 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). `pages` says what of a notebook is on its page, and `terms` links terms at their first use. The first page
-gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
+the rule). `page_cells` says what of a notebook is on its page, and `terms` links terms at their first use. The first
+page gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
 estimates, the page on the commands their help, and others what `insertions` computes. The report of the lite models,
 a page by itself, is made anew.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import command_pages
 import insertions
 import nbformat
-import pages
+import page_cells
 import pandas as pd
 import typer
 from teaching import pages as teaching
@@ -180,8 +180,8 @@ def main(executed: Path, output: Path) -> None:
         prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
         for cell, text in zip(prose, linked(f"notebooks/{path.stem}", [cell.source for cell in prose])):
             cell.source = text
-        nbformat.write(pages.page_of(notebook), output / "notebooks" / path.name)
-    pages.narrow(output / "notebooks")
+        nbformat.write(page_cells.page_of(notebook), output / "notebooks" / path.name)
+    page_cells.narrow(output / "notebooks")
 
 
 if __name__ == "__main__":

@@ -120,6 +120,8 @@ def _texts(path: Path) -> list[str]:
             texts.append(cell.source)
         elif figure := cell.metadata.get("mystnb", {}).get("figure"):
             texts += [figure.caption, cell.metadata.mystnb.image.alt]
+        elif table := cell.metadata.get("mystnb", {}).get("table"):
+            texts.append(table.caption)
     return texts
 
 

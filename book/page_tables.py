@@ -36,10 +36,10 @@ WORDS = {
     "multiple_modules_top1_pct": "three modules, top-1 (%)",
     "single_module_top1_pct": "one module, top-1 (%)",
     "difference_pct": "difference",
-    "params_m (paper)": "parameters (M), the paper",
-    "params_m differs": "parameters differ",
-    "flops_g (paper)": "FLOPs (G), the paper",
-    "flops_g differs": "FLOPs differ",
+    "params_m (paper)": "paper (M)",
+    "params_m differs": "differs",
+    "flops_g (paper)": "paper (G)",
+    "flops_g differs": "differs",
     "params_share_pct": "share of parameters (%)",
     "flops_share_pct": "share of FLOPs (%)",
     "params_drop_pct": "parameters removed (%)",
@@ -90,7 +90,7 @@ UNITS = {r" %$": " (%)", r" M$": " (M)", r" G$": " (G)"}
 MISSING = {"", "NaN", "nan", "<NA>", "None", "NaT"}
 RATIOS = {"ratio", "removed"}
 NUMBER = re.compile(r"[+−-]?[\d,]+(\.\d+)?(e-?\d+)?( %)?( ± [\d.]+)?( \*)?|–|[+−-]?\d+(\.\d+)? ± –")
-CHAPTER = re.compile(r"(table|figure)\d_\w+|equations_1_to_10|beyond_\w+|idea_\w+")
+CHAPTER = re.compile(r"(table|figure)\d_\w+|equations_1_to_10|reproduction_ledger|beyond_\w+|idea_\w+")
 _NAMES = re.compile(rf"\b({'|'.join(map(re.escape, sorted(MODEL_NAMES, key=len, reverse=True)))})\b")
 _SNAKE = re.compile(rf"\b({'|'.join(word for word in WORDS if '_' in word)})\b")
 
