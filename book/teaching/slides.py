@@ -16,7 +16,7 @@ from html import escape
 from pathlib import Path
 
 import nbformat
-import tables
+import page_tables
 from markdown_it import MarkdownIt
 
 SOURCE = Path(__file__).parents[1] / "teach" / "slides"
@@ -152,7 +152,7 @@ def _table(path: Path, cell: str) -> str:
     """A table that a cell of a notebook shows, as the book shows it."""
     for each in (output for one in _read(path).cells if one.id == cell for output in one.get("outputs", [])):
         if "text/html" in each.get("data", {}):
-            html = tables.shown("".join(each["data"]["text/html"]))
+            html = page_tables.shown("".join(each["data"]["text/html"]))
             return f'<div>{html}<p class="from">From the chapter: {_chapter(path)}</p></div>'
     raise LookupError(f"{path.name} shows no table in a cell {cell!r}.")
 
