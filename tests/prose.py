@@ -75,7 +75,8 @@ ORDER = re.compile(
 )
 NOT_PROSE = re.compile(
     r"<!--.*?-->|<math.*?</math>|"
-    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|^:(?:class|gutter|width|link|link-type):.*?$",
+    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|"
+    r"^:(?:class|gutter|width|link|link-type):.*?$",
     re.MULTILINE | re.DOTALL,
 )
 
