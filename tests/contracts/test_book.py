@@ -320,7 +320,7 @@ def test_no_slide_overflows_and_the_arrow_keys_turn_the_page(html, browser):
 
 @pytest.mark.parametrize(
     ("page", "scheme"),
-    [("index", "light"), ("notebooks/table3_uniform_vs_dimap", "dark"), ("notebooks/idea_score_by_hand", "light")],
+    [("index", "light"), ("notebooks/table4_model_as_module", "dark"), ("notebooks/idea_score_by_hand", "light")],
 )
 def test_axe_finds_no_serious_fault(html, browser, page, scheme):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, offline=True)
