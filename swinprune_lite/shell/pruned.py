@@ -25,6 +25,7 @@ ZEROS = (
     "The weights that left are zeros: the file is smaller, and nothing will be faster on ordinary hardware. "
     "--structured takes whole heads and hidden units instead, which does save time."
 )
+WHOLE = "Nothing was asked to leave, so the model is what it was."
 SMALLER = "Whole heads and hidden units left, so the matrices are smaller; `swinprune bench` measures what that saves."
 Step = Callable[[str], AbstractContextManager]
 
@@ -148,7 +149,7 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
         "calibration": calibration,
         "stages": stages,
         "output": None,
-        "advice": SMALLER if asked.structured else ZEROS,
+        "advice": WHOLE if all(mask.all() for mask in masks.values()) else SMALLER if asked.structured else ZEROS,
     }  # fmt: skip
     return Pruned(model, masks, before, after, results)
 
