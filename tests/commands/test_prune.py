@@ -44,7 +44,8 @@ def _here(tmp_path, monkeypatch):
 def test_a_target_is_met_and_told(target, structured, monkeypatch):
     monkeypatch.setattr(targets, "BISECTIONS", 5)
     loaded = load_model(MODEL)
-    dense = sp.cost(sp.load_lite(MODEL))
+    whole = sp.load_lite(MODEL)
+    dense = sp.cost(whole)
     found = prune(loaded, Asked(**target, structured=structured, repair=False))
     left = sp.cost(found.model)
     achieved = found.results["achieved"]
@@ -62,7 +63,7 @@ def test_a_target_is_met_and_told(target, structured, monkeypatch):
     else:
         assert achieved["ratio"] == pytest.approx(0.5, abs=1e-4)
     stages = found.results["stages"]
-    weights = sum(sp.load_lite(MODEL).get_parameter(name).numel() for name in sp.prunable(sp.load_lite(MODEL)))
+    weights = sum(whole.get_parameter(name).numel() for name in sp.prunable(whole))
     assert sum(row["weights"] for row in stages) == weights
     if not structured:
         assert dense.params - sum(row["weights"] - row["kept"] for row in stages) == left.nonzero_params
