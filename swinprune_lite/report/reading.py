@@ -59,6 +59,15 @@ def part(name: str, whole: dict, key: str) -> dict:
     return part
 
 
+def cuts(pruned: dict | None) -> list[dict]:
+    """Of what a file says of how it was pruned: every cut, the first one first; [] of a dense model."""
+    found = []
+    while isinstance(pruned, dict):
+        found.insert(0, pruned)
+        pruned = pruned.get("before")
+    return found
+
+
 def text(name: str, whole: dict, key: str) -> str:
     """A text within a record; ValueError if there is none."""
     if not isinstance(text := whole.get(key), str) or not text:

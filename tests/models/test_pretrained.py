@@ -85,7 +85,6 @@ def test_a_file_that_holds_something_else(hub, damage):
     [
         ("swin_tiny_patch4_window7_225", "timm has no model 'swin_tiny_patch4_window7_225'; near it are swin_"),
         ("swin_tiny_patch4_window7_224.ms_in2k", r"no weights 'swin_tiny.*it has .*\.ms_in1k"),
-        ("resnet18.a1_in1k", "knows resnet18.a1_in1k, but it has no module map"),
     ],
 )
 def test_models_that_cannot_be(hub, name, said):
