@@ -77,8 +77,8 @@ def structured_masks(
         raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
     if not isinstance(multiple, int) or multiple < 1:
         raise ValueError(f"multiple must be a whole number of hidden units, 1 or more; got {multiple!r}.")
-    if not heads_share >= 0:
-        raise ValueError(f"heads_share must be a number of 0 or more; got {heads_share!r}.")
+    if not 0 <= heads_share < math.inf:
+        raise ValueError(f"heads_share must be a finite number of 0 or more; got {heads_share!r}.")
     if criterion not in CRITERIA:
         raise ValueError(f"Unknown criterion {criterion!r}; choose one of {', '.join(CRITERIA)}.")
     if criterion == "energy" and statistics is not None:

@@ -53,6 +53,7 @@ def bench(
     from swinprune_lite.clock.energy import Meter
     from swinprune_lite.shell import records
     from swinprune_lite.shell.named import file_of
+    from swinprune_lite.training.memory import advise_on_memory
 
     said, where = Output(json, quiet), options.device(device)
     if output:
@@ -68,7 +69,7 @@ def bench(
     limits = (batch_size, runtimes, words(precision), repeats, warm_up, threads)
     check_asked(models, *limits)
     meter = Meter.of(where.partition(":")[0])
-    with said.progress("timing", len(runtimes) * len(words(precision))) as bar:
+    with said.progress("timing", len(runtimes) * len(words(precision))) as bar, advise_on_memory(batch_size):
         found = measured(models, *limits, meter=meter, progress=lambda done, total: bar.reach(done))
     if not meter.counters:
         said.note(f"Energy was not measured: {meter.missing}.")

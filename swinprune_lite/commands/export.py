@@ -48,8 +48,8 @@ def export(
         raise ValueError(f"--dtype is one of {', '.join(types)}; got {dtype!r}.")
     output = output or Path(f"{Path(model).name.removesuffix('.safetensors')}.onnx")
     note = Path(f"{output}.json")
-    for path in (output, note):
-        require_writable(path)
+    require_writable(output)
+    (require_writable(note) if force else records.claim(note, "export"))
     if output.exists() and not force:
         raise FileExistsError(f"{output} is there already; give another --output, or --force.")
     loaded = options.load(model, arch, img_size)
@@ -61,9 +61,9 @@ def export(
         made = records.file_made(output, temporary)
         results = {"output": made, "largest_difference": difference, "atol": atol, "dtype": dtype}
         record = records.record("export", context.params, results, about)
-        records.write(note, record)  # before the file has its name: where that is, the record is too
         if output.exists() and not force:
             raise FileExistsError(f"{output} was made by another run in the meantime; it is left as it is.")
+        records.write(note, record)  # before the file has its name: where that is, the record is too
     said.show(
         f"Written: {output} ({made['bytes'] / 1e6:,.2f} MB). The largest difference of a logit from torch's is "
         f"{difference:.2g}."

@@ -119,7 +119,7 @@ def prune(
     file, note = Path(f"{place}.safetensors"), Path(f"{place}.json")
     if not dry_run:
         require_writable(file)
-        require_writable(note)
+        (require_writable(note) if force else records.claim(note, "prune"))
         if earlier := _done(file, note, context.params, about, force):
             said.note(f"{file} is there already, made by the same command; nothing was done.")
             _tell(said, earlier)
@@ -135,8 +135,8 @@ def prune(
              None if structured else found.masks, dtype)  # fmt: skip
         made = records.file_made(file, temporary)
         record = records.record("prune", context.params, found.results | {"output": made}, about, device)
+        _done(file, note, context.params, about, force)  # raises if another run has made it in the meantime
         records.write(note, record)  # before the file has its name: where that is, the record is too
-        _done(file, note, context.params, about, force)
     _tell(said, record)
 
 

@@ -102,19 +102,25 @@ class Data:
 
         Raises:
             FileNotFoundError: no such folder or split, or no images in it.
-            ValueError: classes that are not the model's, or an unknown split.
+            ValueError: classes that are not the model's, an unknown split, or more images than there are.
         """
         require_counts(images=images)
+        found = self._test(split)
+        if images is None:
+            return found
+        if images > found.images:
+            raise ValueError(f"There are {found.images:,} images, fewer than {images:,}; ask for no more.")
+        some = {"right": found.right[:images]} if self.pairs else {"order": found.order[:images]}
+        return replace(found, **some)
+
+    def _test(self, split: str) -> FolderImages | FashionPairs:
         if not self.pairs:
             _require(self.folder)
-            return evaluation_images(
-                split_folder(self.folder, split), self.config, self.transform, self.batch_size, images
-            )
+            return evaluation_images(split_folder(self.folder, split), self.config, self.transform, self.batch_size)
         known = {"val": "test"} | {name: name for name in SPLITS if name not in ("train", "calibration")}
         if split not in known:
             raise ValueError(f"The pairs that ship have no split {split!r}; choose one of {', '.join(known)}.")
-        found = lite_data(known[split], self.batch_size)
-        return found if images is None else replace(found, right=found.right[:images])
+        return lite_data(known[split], self.batch_size)
 
     def train(self, seed: int, processes: int = 1, steps: int | None = None) -> Iterable:
         """Augmented images of the split "train", for one of so many processes; an epoch is all of them, or `steps`.

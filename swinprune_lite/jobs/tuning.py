@@ -10,6 +10,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from swinprune_lite.anatomy.inputs import image_shape
+from swinprune_lite.data.folders import require_counts
 from swinprune_lite.jobs.images import Data, config_of
 from swinprune_lite.measurements.intervals import accuracy, share
 from swinprune_lite.measurements.profile import Profile, replicate
@@ -132,6 +133,7 @@ def job_of(asked: Asked, device: str = "cpu", processes: int = 1) -> Job:
         FileNotFoundError: images that are not there.
         ValueError: something that is unknown, missing or does not fit, in one sentence.
     """
+    require_counts(batch_size=asked.batch_size)
     if asked.ratio is not None or asked.profile:
         check_asked(RATIO if asked.ratio is None else asked.ratio, asked.method or METHOD)
     found = _of_profile(asked, device) if asked.profile else _of_data(asked)

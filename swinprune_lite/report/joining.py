@@ -3,10 +3,24 @@
 from collections.abc import Sequence
 
 from swinprune_lite.models.lite import LITE_MODELS
-from swinprune_lite.report.reading import JOINED, accuracy, check, cuts, number, part, text
+from swinprune_lite.report.reading import (
+    JOINED,
+    accuracy,
+    check,
+    count,
+    cuts,
+    maybe,
+    number,
+    part,
+    quantity,
+    rows,
+    size,
+    text,
+)
 from swinprune_lite.report.shape import compare, cut_point, dense_point, place_of, series_of, set_timing
 
-TIMES = ("p50_ms", "p95_ms", "images_per_second", "peak_memory_bytes", "joules_per_image")
+TIMES = {"p50_ms": quantity, "p95_ms": quantity, "images_per_second": quantity, "peak_memory_bytes": number,
+         "joules_per_image": number}  # fmt: skip
 
 
 def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
@@ -38,8 +52,7 @@ def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
 
 
 def _dense_digest(record: dict) -> str:
-    pruned = record["model"].get("pruned")
-    return pruned.get("dense_sha256") or record["model"]["sha256"] if pruned else record["model"]["sha256"]
+    return (record["model"].get("pruned") or {}).get("dense_sha256") or record["model"]["sha256"]
 
 
 def _told(record: dict) -> str:
@@ -55,11 +68,11 @@ class _Joining:
         any_model = dense or named[0][1]["model"]
         lite = str(any_model.get("architecture", "")).split(":")[0] in LITE_MODELS
         self.group = {
-            "name": any_model.get("name") if dense else any_model.get("architecture"),
-            "architecture": any_model.get("architecture"),
+            "name": str(any_model.get("name" if dense else "architecture")),
+            "architecture": str(any_model.get("architecture")),
             "lite": lite,
             "sha256": digest,
-            "image_size": any_model.get("image_size"),
+            "image_size": size(any_model.get("image_size")),
             "classes": None,
             "places": [],
             "series": [],
@@ -90,22 +103,23 @@ class _Joining:
 
     def _count(self, model: dict) -> None:
         """Of the dense model, which a pruned one's file tells of."""
-        if dense := model["pruned"].get("dense") if model.get("pruned") else model:
-            self.group["dense"] |= {key: number(self.name, dense, key) for key in ("parameters", "macs")}
+        pruned = maybe(self.name, model, "pruned")
+        if dense := maybe(self.name, pruned, "dense") if pruned else model:
+            self.group["dense"] |= {key: count(self.name, dense, key) for key in ("parameters", "macs")}
 
     def _prune(self, record: dict, results: dict) -> None:
-        achieved, output = part(self.name, results, "achieved"), results.get("output")
+        achieved, output = part(self.name, results, "achieved"), maybe(self.name, results, "output")
         if output and text(self.name, output, "sha256") in self.points:  # of another record
             return
-        stages = [self._stage(row) for row in results.get("stages") or []] or None
-        point = self._cut([*cuts(record["model"].get("pruned")), results], achieved, achieved, stages)
+        stages = [self._stage(row) for row in rows(self.name, results, "stages")] or None
+        point = self._cut([*cuts(self.name, record["model"]), results], achieved, achieved, stages)
         if output:
             point["file_bytes"] = number(self.name, output, "bytes")
             self.points[output["sha256"]] = point
 
     def _stage(self, row: dict) -> dict:
         numbers = {key: number(self.name, row, key) for key in ("weights", "kept", "macs", "kept_macs")}
-        return {"stage": row.get("stage"), "module": str(row.get("module")), **numbers}
+        return {"stage": count(self.name, row, "stage", 0), "module": str(row.get("module")), **numbers}
 
     def _cut(self, history: list[dict], counts: dict, about: dict, stages: list[dict] | None) -> dict:
         """A new point, in its series.
@@ -123,10 +137,11 @@ class _Joining:
         smaller = [bool(cut.get("structured")) for cut in history]
         again = any(smaller) and len(history) > 1
         names = ["structured" if cut.get("structured") else str(cut.get("method")) for cut in history]
-        images = [cut["calibration"]["images"] for cut in history if cut.get("calibration")]
-        tuned = [part(self.name, cut, "finetuned") for cut in history if cut.get("finetuned")]
+        calibrations, tuned = (
+            [found for cut in history if (found := maybe(self.name, cut, key))] for key in ("calibration", "finetuned")
+        )
         point = cut_point(
-            ratio=None if again else number(self.name, about, "ratio"),
+            ratio=None if again else number(self.name, about, "ratio", most=1),
             of="macs" if any(smaller) else "weights",
             **_left(self.name, counts, all(smaller)),
             stages=None if again else stages,
@@ -136,8 +151,8 @@ class _Joining:
             method=" → ".join(names) if len(names) > 1 else str(history[0].get("method")),
             structured=any(smaller),
             repair=any(cut.get("repair") for cut in history),
-            calibration=images[-1] if images else None,
-            epochs=sum(int(number(self.name, each, "epochs")) for each in tuned),
+            calibration=count(self.name, calibrations[-1], "images") if calibrations else None,
+            epochs=sum(count(self.name, each, "epochs") for each in tuned),
         ).append(point)
         return point
 
@@ -149,12 +164,12 @@ class _Joining:
         if before is self.group["dense"]:  # cut on the way; what came out says so itself, in its own records
             return
         kept = ("ratio", "of", "parameters", "macs", "stages")
-        point = cut_point(**{key: before[key] for key in kept}, file_bytes=output.get("bytes"))
-        epochs = int(number(self.name, results, "epochs"))
+        point = cut_point(**{key: before[key] for key in kept}, file_bytes=count(self.name, output, "bytes"))
+        epochs = count(self.name, results, "epochs")
         about = next(series for series in self.group["series"] if any(each is before for each in series["points"]))
         series_of(self.group, **about | {"epochs": about["epochs"] + epochs}).append(point)
         self.points[output["sha256"]] = point
-        top1, images = part(self.name, results, "top1"), int(number(self.name, results, "images"))
+        top1, images = part(self.name, results, "top1"), count(self.name, results, "images")
         for one, when in ((before, "before"), (point, "after")):
             self.tuned.append((one, accuracy(self.name, part(self.name, top1, when)), images))
 
@@ -165,7 +180,7 @@ class _Joining:
                 point.update(images=images, sets=1, top1=top1)
 
     def _evaluate(self, record: dict, results: dict) -> None:
-        one, other = self._point(record["model"]), results.get("against")
+        one, other = self._point(record["model"]), maybe(self.name, results, "against")
         self._fill(one, results, results)
         if not other:
             return
@@ -179,16 +194,18 @@ class _Joining:
             return
         cut["against"] = accuracy(self.name, (results if cut is second else other)["top1"])
         cut["difference"] = self._change(difference, sign) | {"paired": True}
-        rows = [(row.get("difference"), int(number(self.name, row, "images"))) for row in other.get("classes") or []]
-        if rows and all(isinstance(row, dict) for row, _ in rows):
-            cut["class_differences"] = [self._change(row, sign) | {"images": images} for row, images in rows]
+        changes = [(maybe(self.name, row, "difference"), row) for row in rows(self.name, other, "classes")]
+        if changes and all(change for change, _ in changes):
+            cut["class_differences"] = [
+                self._change(change, sign) | {"images": count(self.name, row, "images", 0)} for change, row in changes
+            ]
 
     def _change(self, row: dict, sign: int) -> dict:
         half = None if row.get("half") is None else number(self.name, row, "half")
-        return {"points": sign * number(self.name, row, "points"), "half": half}
+        return {"points": sign * number(self.name, row, "points", -100, 100), "half": half}
 
     def _fill(self, point: dict, results: dict, about: dict) -> None:
-        images = int(number(self.name, about, "images"))
+        images = count(self.name, about, "images")
         top1 = accuracy(self.name, part(self.name, results, "top1"))
         if point["top1"] and (point["top1"], point["images"]) != (top1, images):
             if point is not self.group["dense"]:
@@ -199,33 +216,33 @@ class _Joining:
                     "models on the same ones."
                 )
         point.update(images=images, sets=1, top1=top1)
-        if results.get("top5"):
-            point["top5"] = accuracy(self.name, results["top5"])
+        if top5 := maybe(self.name, results, "top5"):
+            point["top5"] = accuracy(self.name, top5)
         if results.get("calibration_error") is not None:
             point["calibration_error"] = number(self.name, results, "calibration_error")
-        if results.get("classes"):
-            self._fill_classes(point, results["classes"])
+        if classes := rows(self.name, results, "classes"):
+            self._fill_classes(point, classes)
 
-    def _fill_classes(self, point: dict, rows: list[dict]) -> None:
-        classes = [text(self.name, row, "name") for row in rows]
+    def _fill_classes(self, point: dict, told: list[dict]) -> None:
+        classes = [text(self.name, row, "name") for row in told]
         if self.group["classes"] not in (None, classes):
             raise ValueError(
                 f"{self.name} is of other classes than another record; evaluate all models on one data set."
             )
         self.group["classes"] = classes
         point["recalls"] = []
-        for row in rows:
-            images = int(number(self.name, row, "images"))
-            known = row.get("recall") and images
-            recall = accuracy(self.name, row["recall"]) if known else {"percent": None, "half": None}
+        for row in told:
+            images, known = count(self.name, row, "images", 0), maybe(self.name, row, "recall")
+            recall = accuracy(self.name, known) if known and images else {"percent": None, "half": None}
             point["recalls"].append(recall | {"images": images})
 
     def _bench(self, record: dict, results: dict) -> None:
-        shared = {"machine": text(self.name, results, "machine"), "threads": results.get("threads"),
-                  "batch_size": int(number(self.name, results, "batch_size"))}  # fmt: skip
+        shared = {"machine": text(self.name, results, "machine")}
+        shared |= {key: count(self.name, results, key) for key in ("threads", "batch_size")}
         cut, places = set(), {}
-        told = {model["sha256"]: model for model in (record["model"], results.get("against")) if model}
-        for row in results.get("rows") or []:
+        models = filter(None, (record["model"], maybe(self.name, results, "against")))
+        told = {text(self.name, model, "sha256"): model for model in models}
+        for row in rows(self.name, results, "rows"):
             digest = text(self.name, row, "sha256")
             point = self._point(told.get(digest, {"sha256": digest}))
             place = place_of(
@@ -235,20 +252,23 @@ class _Joining:
                 precision=text(self.name, row, "precision"),
             )
             places[row["runtime"], row["precision"]] = place
-            timing = {key: None if row.get(key) is None else number(self.name, row, key) for key in TIMES}
+            timing = {key: None if row.get(key) is None else read(self.name, row, key) for key, read in TIMES.items()}
             set_timing(point, place, timing)
             if point is self.group["dense"]:
-                point["file_bytes"] = point["file_bytes"] or row.get("file_bytes")
+                point["file_bytes"] = point["file_bytes"] or (
+                    row.get("file_bytes") and count(self.name, row, "file_bytes")
+                )
             else:
                 cut.add(row["sha256"])
-        for row in results.get("ratios") or []:
+        for row in rows(self.name, results, "ratios"):
             if len(cut) != 1:
                 continue
             place = places.get((row.get("runtime"), row.get("precision")))
             point = self.points[next(iter(cut))]
             if place is None or not self.group["dense"]["timings"]:
                 continue
-            speedup = {key: number(self.name, part(self.name, row, "speedup"), key) for key in ("ratio", "low", "high")}
+            found = part(self.name, row, "speedup")
+            speedup = {key: quantity(self.name, found, key) for key in ("ratio", "low", "high")}
             if record["model"]["sha256"] == self.digest:  # it is the dense model's, over the pruned one's
                 speedup = {"ratio": 1 / speedup["ratio"], "low": 1 / speedup["high"], "high": 1 / speedup["low"]}
             theory = self.group["dense"]["macs"] and self.group["dense"]["macs"] / point["macs"]
@@ -262,19 +282,18 @@ class _Joining:
         if digest == self.digest:
             return self.group["dense"]
         if digest not in self.points:
-            about = model.get("pruned")
-            if not about:
+            if not (about := maybe(self.name, model, "pruned")):
                 raise ValueError(
                     f"{self.name} is of a model (SHA-256 {digest[:12]}) that no other record knows; give the record of "
                     "`swinprune prune` that belongs to it, too."
                 )
-            tuned = about.get("finetuned") or {}
-            stages = self.points.get(tuned.get("before_sha256"), {}).get("stages")
-            self.points[digest] = self._cut(cuts(about), model, about, stages)
+            tuned = maybe(self.name, about, "finetuned") or {}
+            stages = self.points.get(str(tuned.get("before_sha256")), {}).get("stages")
+            self.points[digest] = self._cut(cuts(self.name, model), model, about, stages)
         return self.points[digest]
 
 
 def _left(name: str, counts: dict, smaller: bool) -> dict:
     """Parameters and MACs that are left: those that are there, or, where zeros stand in for what went, the others."""
     kind = "" if smaller else "nonzero_"
-    return {key: number(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}
+    return {key: count(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}

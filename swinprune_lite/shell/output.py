@@ -37,6 +37,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     said = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if said.startswith("Caught ") and "Original Traceback" in said:  # out of a worker process of a DataLoader
+        said = said.rstrip().rpartition("\n")[2].partition(": ")[2]
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get(str(error.name).partition(".")[0])
         return f"{said}; pip install 'swinprune-lite[{extra}]' brings it." if extra else said

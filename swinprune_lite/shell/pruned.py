@@ -25,6 +25,7 @@ from swinprune_lite.types import Gradients, Masks
 ZEROS = "The weights that left are zeros: the file is smaller, and nothing will be faster on ordinary hardware."
 INSTEAD = " --structured takes whole heads and hidden units instead, which does save time."
 NO_GROUPS = " No whole heads or hidden units can leave this architecture, so --structured is no way out."
+WHOLE = "Nothing was asked to leave, so the model is what it was."
 SMALLER = "Whole heads and hidden units left, so the matrices are smaller; `swinprune bench` measures what that saves."
 Step = Callable[[str], AbstractContextManager]
 
@@ -148,7 +149,7 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
         "calibration": calibration,
         "stages": stages,
         "output": None,
-        "advice": SMALLER if asked.structured else ZEROS + (INSTEAD if parts(model) else NO_GROUPS),
+        "advice": _advice(loaded.model, masks, asked.structured),
     }  # fmt: skip
     return Pruned(model, masks, before, after, results)
 
@@ -158,6 +159,12 @@ def method_name(asked: Asked) -> str:
     base = "structured" if asked.structured else asked.method or "dimap"
     parts = [f"{part} {value}" for part in ("criterion", "grouping", "budget") if (value := getattr(asked, part))]
     return ", ".join([base, *parts])
+
+
+def _advice(model: nn.Module, masks: Masks, structured: bool) -> str:
+    if all(mask.all() for mask in masks.values()):
+        return WHOLE
+    return SMALLER if structured else ZEROS + (INSTEAD if parts(model) else NO_GROUPS)
 
 
 def told_of_dense(model: Mapping[str, object]) -> dict[str, object]:

@@ -93,8 +93,8 @@ def claim_table(path: str | Path, begins: str, command: str) -> None:
 def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, object]) -> None:
     """Write a table (.csv), and its record beside it."""
     with atomic(path) as temporary:
-        rows.to_csv(temporary, index=False)
-    write(Path(path).with_suffix(".json"), record)
+        rows.to_csv(temporary, index=False, errors="backslashreplace")
+        write(Path(path).with_suffix(".json"), record)  # before the table has its name: where that is, the record is
 
 
 def file_made(path: Path, written: Path | None = None) -> dict[str, object]:

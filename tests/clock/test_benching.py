@@ -26,6 +26,7 @@ def test_rows_and_ratios_are_of_the_turns_that_were_timed(models, monkeypatch):
     monkeypatch.setattr(benching, "interleaved", interleaved)
     monkeypatch.setattr(benching, "peak_memory", lambda model, batch, runtime: 7.0 * batch)
     threads, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(benching.os, "cpu_count", lambda: threads + 1)
     found = bench(
         models, 4, ["eager"], ["float32", "bfloat16"], 3, 2, threads + 1, progress=lambda *at: seen.append(at)
     )
