@@ -3,6 +3,7 @@
 Everything is a key of a text and the numbers that it shows; a text is chosen here, by the numbers, and nowhere else.
 """
 
+import math
 from collections.abc import Iterator
 from statistics import NormalDist
 
@@ -211,7 +212,7 @@ class _About:
         return {
             "images": loss and (self.point["images"],) * 2,
             "loss": loss and _around(loss["loss"], loss["half"]),
-            "worst_class": worst and _around(worst["class_loss"], worst["class_half"]),
+            "worst_class": worst and _around(worst["class_loss"], worst["class_half"], most=100),
             "calibration": None if None in errors else (errors[1] - errors[0],) * 2,
             "speedup": speed and (speed["low"], speed["high"]),
             "p95": p95 and (p95, p95),
@@ -237,8 +238,8 @@ def _size(group: dict) -> dict | None:
     return size and {"height": size[0], "width": size[-1]}
 
 
-def _around(value: float, half: float) -> tuple[float, float]:
-    return value - half, value + half
+def _around(value: float, half: float, most: float = math.inf) -> tuple[float, float]:
+    return max(value - half, -most), min(value + half, most)
 
 
 def _share(point: dict | None, dense: dict | None, name: str) -> tuple[float, float] | None:

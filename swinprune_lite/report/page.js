@@ -42,7 +42,7 @@ function buildPickers() {
   byId("pick-place").hidden = here.places.length < 2;
   byId("point").max = series().points.length - 1;
   byId("point").value = state.point;
-  byId("point").disabled = !slides();
+  byId("point").disabled = byId("point").hidden = !slides();
   empty(byId("lead")).append(say(slides() ? "figures.lead" : "figures.lead_one"));
   byId("notice").hidden = !here.lite;
   if (here.lite) byId("notice").textContent = text("lite.notice");
