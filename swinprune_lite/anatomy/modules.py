@@ -21,7 +21,7 @@ PROJECTION = re.compile(r"(^|_)(qkvs?|[qkv]_proj|in_proj|query|key|value)(_|$)")
 ATTENTION = r"(^|_)(attn|attention|att|mha|mhsa|mhca|xca)\d*(_|$)"
 BLOCK = re.compile(rf"{ATTENTION}|(^|_)(mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
 """Names of an attention, an MLP, or a layer that only an attention has, by whoever wrote the network."""
-LISTED = 6
+LISTED, ALIKE = 12, 6
 """Layers that a line names one by one, and kinds of them where they are more."""
 BESIDE = re.compile(r"(linear|fc)_?\d+")
 """Names of an MLP's layers where they stand beside an attention, as in torch's own transformers."""
@@ -158,8 +158,8 @@ def listed(paths: Sequence[str]) -> str:
         return ", ".join(paths)
     alike = Counter(re.sub(r"(?<![^.])\d+(?![^.])", "*", path) for path in paths)
     told = [f"{path} ({count} layer{'s' * (count > 1)})" for path, count in alike.most_common()]
-    more = f" and {len(told) - LISTED} more kinds" if len(told) > LISTED else ""
-    return f"{len(paths)} layers, {', '.join(told[:LISTED])}{more}"
+    more = f" and {len(told) - ALIKE} more kinds" if len(told) > ALIKE else ""
+    return f"{len(paths)} layers, {', '.join(told[:ALIKE])}{more}"
 
 
 def _upwards(path: str) -> Iterator[str]:

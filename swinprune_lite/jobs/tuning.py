@@ -107,6 +107,11 @@ class Job:
         start = f"{self.profile.name}_" if self.profile else ""
         return f"{start}{Path(self.loaded.name).name.replace(':', '_')}{cut}_seed{self.seed}"
 
+    @property
+    def unheld(self) -> str:
+        """Why no zeros are held; "" where masks hold them."""
+        return "" if self.masks else SMALLER if self.pruned else WHOLE
+
     def check_teacher(self, teacher: Loaded | None) -> None:
         """Raise ValueError unless the teacher takes the same images and tells the same number of classes apart."""
         if teacher is None:
@@ -223,7 +228,7 @@ def run_job(job: Job, teacher: Loaded | None, folder: Path, accelerator: Acceler
     if job.masks:
         apply_masks(network, job.masks)
     else:
-        said.note(SMALLER if job.pruned else WHOLE)
+        said.note(job.unheld)
     network.to(accelerator.device)
     told = teacher.model.to(accelerator.device) if teacher else None
     epochs = job.recipe.epochs + (job.pruned.get("finetuned") or {}).get("epochs", 0)
