@@ -115,7 +115,7 @@ def test_files_and_record_agree(tmp_path, capsys):
     assert code == 0
     left = sp.cost(load_model("p.safetensors").model)
     assert f"MACs {change(left.macs, left.nonzero_macs)}; parameters {change(left.params, left.nonzero_params)}" in out
-    assert "nothing will be faster" in error
+    assert f"{ZEROS}{INSTEAD}" in error
     record = records.read("p.json")
     loaded = load_model("p.safetensors")
     assert record["results"]["output"]["sha256"] == sha256("p.safetensors") == loaded.sha256
@@ -144,13 +144,9 @@ def test_files_and_record_agree(tmp_path, capsys):
 def test_what_was_pruned_twice_is_counted_from_the_dense_model(capsys):
     assert call(capsys, "prune", MODEL, "--target-macs", "60%", "--structured", "--no-repair", "-o", "s")[0] == 0
     assert call(capsys, "prune", "s.safetensors", "--ratio", "0.5", "--no-repair", "-o", "ss")[0] == 0
-    dense, left, cut = (
-        sp.cost(sp.load_lite(MODEL)),
-        sp.cost(load_model("ss.safetensors").model),
-        records.read("ss.json"),
-    )
-    top1 = {"percent": 70.0, "half": 3.0}
-    about = records.described(load_model("ss.safetensors"))
+    loaded, cut = load_model("ss.safetensors"), records.read("ss.json")
+    dense, left = sp.cost(sp.load_lite(MODEL)), sp.cost(loaded.model)
+    top1, about = {"percent": 70.0, "half": 3.0}, records.described(loaded)
     measured = records.record("evaluate", {}, {"images": 9, "top1": top1, "against": None}, about)
     for given in ([measured], [cut], [cut, cut, measured]):  # the file and the record say the same
         (group,) = page_data(given)["groups"]
@@ -166,13 +162,8 @@ def test_what_was_pruned_twice_is_counted_from_the_dense_model(capsys):
 
 
 def test_structured_is_recommended_only_where_groups_can_leave():
-    model = timm.create_model("pvt_v2_b0").eval()
-    for loaded, advice in (
-        (load_model(MODEL), INSTEAD),
-        (Loaded(model, "p", "p", "0" * 64, (32, 32), 1000), NO_GROUPS),
-    ):
-        found = prune(loaded, Asked(ratio=0.5), dry=True)
-        assert found.results["advice"] == ZEROS + advice
+    loaded = Loaded(timm.create_model("pvt_v2_b0").eval(), "p", "p", "0" * 64, (32, 32), 1000)
+    assert prune(loaded, Asked(ratio=0.5), dry=True).results["advice"] == ZEROS + NO_GROUPS
 
 
 def test_a_folder_gets_names_by_what_was_asked(tmp_path, capsys):

@@ -81,8 +81,8 @@ def test_a_checkpoint_of_an_architecture_that_is_named(pvt, tmp_path):
     assert load_model(str(tmp_path / "p.pth"), PVT, (64, 96)).image_size == (64, 96)
 
 
-@pytest.mark.parametrize("arch", ["levit_128s", "deit_tiny_distilled_patch16_224"])
-def test_a_checkpoint_with_two_heads_of_its_own_classes(arch, tmp_path):
+def test_a_checkpoint_with_two_heads_of_its_own_classes(tmp_path):
+    arch = "levit_128s"
     model = timm.create_model(arch, num_classes=4).eval()
     torch.save(model.state_dict(), tmp_path / "p.pth")
     found = load_model(str(tmp_path / "p.pth"), arch)
