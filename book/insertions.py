@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import torch
 import yaml
-from tables import WORDS
+from page_tables import WORDS
 
 import swinprune_lite as sp
 from swinprune_lite import figures

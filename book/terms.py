@@ -10,6 +10,8 @@ from pathlib import Path
 
 GLOSSARY = Path(__file__).parent / "glossary.md"
 MEASURED = "{doc}`± </how_we_measure>`"
+FENCE = re.compile(r"^(`{3,})([^\n`]*)\n(.*?)^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+"""Code, or a directive with what it holds: ticks, what it is, what is in it."""
 LEFT_ALONE = re.compile(
     r"""^(?P<fence>`{3,}|:{3,}).*?^(?P=fence)`*\s*$ # code, and directives with all that they hold
     | ^---\n.*?^---\n                                # what a page says of itself

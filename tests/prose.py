@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from terms import FENCE
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
@@ -72,17 +73,18 @@ ORDER = re.compile(
     r"smaller|smallest|widest|highest|lowest|denser|overlap|agrees?|falls?|level)\b",
     re.IGNORECASE,
 )
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(
     r"<!--.*?-->|<math.*?</math>|"
-    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|^:class:.*?$",
+    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|"
+    r"^:(?:class|gutter|width|link|link-type):.*?$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 def plain(text: str) -> str:
     """Without code, mathematics, roles and addresses; a directive's own text stays."""
-    text = FENCE.sub(lambda found: found[2] if found[1].startswith("{") else "", text)
+    while (found := FENCE.sub(lambda found: found[3] if found[2].startswith("{") else "", text)) != text:
+        text = found  # a directive may hold others
     return NOT_PROSE.sub(" ", text)
 
 
@@ -118,6 +120,8 @@ def _texts(path: Path) -> list[str]:
             texts.append(cell.source)
         elif figure := cell.metadata.get("mystnb", {}).get("figure"):
             texts += [figure.caption, cell.metadata.mystnb.image.alt]
+        elif table := cell.metadata.get("mystnb", {}).get("table"):
+            texts.append(table.caption)
     return texts
 
 

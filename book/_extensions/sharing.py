@@ -33,7 +33,8 @@ def _say(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree
     if doctree is None:
         return
     if page == app.config.root_doc:
-        context["docstitle"] = ""  # else the title stands there twice
+        context["theme_logo"] = (context.get("theme_logo") or {}) | {"text": context["docstitle"]}
+        context["docstitle"] = ""  # else the window's title is the book's twice
     title = unescape(re.sub(r"<[^>]+>", "", context["title"]))
     said = {"description": description(doctree)}
     shared = {

@@ -23,7 +23,7 @@ def cards() -> str:
         "Weights": _weights(),
         "Imagenette, ImageNet-1k and your own folder": _fetched(),
     }
-    return "\n\n".join(f"## {name}\n\n{markdown(['', ''], rows)}" for name, rows in found.items())
+    return "\n\n".join(f"## {name}\n\n{markdown(['field', 'what it says'], rows)}" for name, rows in found.items())
 
 
 def _pairs() -> Iterable[tuple[str, str]]:
@@ -33,7 +33,7 @@ def _pairs() -> Iterable[tuple[str, str]]:
     yield "what", f"garments of Fashion-MNIST side by side, grey, {high} × {wide} pixels; class = 10 · left + right"
     yield "test", f"{batch['test'].images:,} pairs, fixed: each test garment is a left half once"
     yield "train", f"{batch['train'].images:,} pairs a pass, drawn anew, for the short fine-tuning"
-    yield "held out", f"{batch['held-out'].images:,} pairs of garments that no choice of weights was made with"
+    yield "held out", f"{batch['held-out'].images:,} pairs, to choose rules and rates on; no calibration sees them"
     yield "calibration", f"{batch['calibration'].images:,} pairs a pass of the other training garments"
     yield "ships", f"yes: {_megabytes(files)}, both files"
     yield "licence", "MIT, Zalando's (`swinprune_lite/shipped/NOTICE`)"
@@ -65,7 +65,7 @@ def _weights() -> Iterable[tuple[str, str]]:
         name = path.stem.partition("_seed")[0]
         counted[name] = counted.get(name, 0) + 1
     yield "what", "; ".join(f"`{name}` × {count}" for name, count in counted.items())
-    yield "ships", f"yes: {len(files)} files, {_megabytes(files)}, float16, each with a card of recipe, seed and digest"
+    yield "ships", f"yes: {len(files)} files, {_megabytes(files)}, each with a card of its making and its digest"
     yield "licence", "MIT, this project's; DINOv2's own weights do not ship (Apache 2.0, fetched)"
     yield "not for", "anything but teaching and testing"
 

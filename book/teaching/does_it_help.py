@@ -24,19 +24,19 @@ WAYS = {
 }
 
 
-def questions() -> list[Question]:
+def questions(store: Store) -> list[Question]:
     """All of session 3."""
     return [
         _zeros(),
         _faster(),
         _price(),
         _where_time_goes(),
-        _teacher(),
-        _best_on_vit(),
-        _carried(),
-        _when_to_prune(),
-        _kinds_of_errors(),
-        _whose_mask(),
+        _teacher(store),
+        _best_on_vit(store),
+        _carried(store),
+        _when_to_prune(store),
+        _kinds_of_errors(store),
+        _whose_mask(store),
     ]
 
 
@@ -44,11 +44,6 @@ def questions() -> list[Question]:
 def _speedups() -> pd.DataFrame:
     rows = runtimes.recorded()["speedups"].query("model == 'Swin-T' and runtime == 'eager' and batch == 8")
     return rows.set_index("way")
-
-
-@cache
-def _store() -> Store:
-    return Store()
 
 
 def _zeros() -> Question:
@@ -118,8 +113,8 @@ def _where_time_goes() -> Question:
     )
 
 
-def _teacher() -> Question:
-    rows = acceleration.results().query("model == 'swin_lite_tiny' and removed == 0.5 and teacher == 'dense'")
+def _teacher(store: Store) -> Question:
+    rows = acceleration.results(store).query("model == 'swin_lite_tiny' and removed == 0.5 and teacher == 'dense'")
     lost = (rows.dense_top1 - rows.tuned_top1).groupby([rows.way, rows.seed]).first()
     compact, masks = lost["compact"], lost["masks"]
     gap, half = (compact - masks).mean(), spread(list(compact - masks))
@@ -139,8 +134,8 @@ def _teacher() -> Question:
     )
 
 
-def _best_on_vit() -> Question:
-    evidence = Evidence(pretrained.PROFILE, _store())
+def _best_on_vit(store: Store) -> Question:
+    evidence = Evidence(pretrained.PROFILE, store)
     names = {"lamp": "LAMP: the same score over the whole model", "dimap": "DIMAP",
              "uniform": "Uniform pruning", "global": "One magnitude threshold for the whole model"}  # fmt: skip
     top1 = {name: evidence.accuracy(pretrained.NAME, name, pretrained.HALF)[0] for name in names}
@@ -152,9 +147,9 @@ def _best_on_vit() -> Question:
     )
 
 
-def _carried() -> Question:
+def _carried(store: Store) -> Question:
     profiles = (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
-    found = pretrained.orders(*(Evidence(profile, _store()) for profile in profiles))
+    found = pretrained.orders(*(Evidence(profile, store) for profile in profiles))
     table = pretrained.carried(found)[pretrained.SAME_SHARE]
     same, opposite, *_ = table
     total, none = table.sum(), table["shows on the pretrained model alone"]
@@ -173,8 +168,8 @@ def _carried() -> Question:
     )
 
 
-def _when_to_prune() -> Question:
-    last, first = (surfaces.all_seeds(_store(), name) for name in ("adapt, prune, tune", "prune, adapt"))
+def _when_to_prune(store: Store) -> Question:
+    last, first = (surfaces.all_seeds(store, name) for name in ("adapt, prune, tune", "prune, adapt"))
     gain, half = paired_difference(last, first)
     return claims(
         "A model is to be adapted to images of another kind, and pruned. What comes first?",
@@ -189,11 +184,11 @@ def _when_to_prune() -> Question:
     )
 
 
-def _kinds_of_errors() -> Question:
+def _kinds_of_errors(store: Store) -> Question:
     right = surfaces.calibration().groupby("state").right.mean()
     states = surfaces.calibration().groupby("state").missed.mean()
     before, after = states["dense"], states["80 % cut"]
-    sizes = surfaces.by_class(_store(), "adapt, prune", 0.8)
+    sizes = surfaces.by_class(store, "adapt, prune", 0.8)
     clean = sizes.lost["clean"]
     return claims(
         f"A model that looks for defects falls from {right['dense']:.0f} to {right['80 % cut']:.0f} % by a cut of 80 %,"
@@ -215,8 +210,8 @@ def _kinds_of_errors() -> Question:
     )
 
 
-def _whose_mask() -> Question:
-    rows = surfaces.transfer(_store()).query("ratio == 0.8 and steps == 0").set_index("masks")
+def _whose_mask(store: Store) -> Question:
+    rows = surfaces.transfer(store).query("ratio == 0.8 and steps == 0").set_index("masks")
     theirs, random = (rows.loc[name] for name in ("the garments model's", "nobody's (random)"))
     return claims(
         "The adapted model is cut by a mask that was made from the weights before adapting. What does it"

@@ -1,7 +1,6 @@
 """The quiz of session 2: chance, pairs, table 3, and the repair."""
 
 import math
-from functools import cache
 from statistics import stdev
 
 import torch
@@ -22,29 +21,25 @@ MEASURE, TABLE3, REPAIR = "how_we_measure", "notebooks/table3_uniform_vs_dimap",
 LEDGER = "notebooks/reproduction_ledger"
 
 
-def questions() -> list[Question]:
+def questions(store: Store) -> list[Question]:
     """All of session 2."""
+    evidence = Evidence(get_profile("lite"), store)
     return [
         _interval(),
         _false_stars(),
-        _paired(),
-        _no_order(),
-        _up_to_half(),
-        _one_training(),
-        _papers_lead(),
+        _paired(evidence),
+        _no_order(evidence),
+        _up_to_half(evidence),
+        _one_training(evidence),
+        _papers_lead(evidence),
         _misprint(),
-        _repaired(),
+        _repaired(evidence),
         _budget_by_layer(),
     ]
 
 
-@cache
-def _evidence() -> Evidence:
-    return Evidence(get_profile("lite"), Store())
-
-
-def _gains(model: str, *ratios: float):
-    return frames.gains(_evidence(), [model], "dimap", "uniform", ratios)
+def _gains(evidence: Evidence, model: str, *ratios: float):
+    return frames.gains(evidence, [model], "dimap", "uniform", ratios)
 
 
 def _interval() -> Question:
@@ -81,9 +76,9 @@ def _false_stars() -> Question:
     )
 
 
-def _paired() -> Question:
-    row = _gains(TINY, 0.5).iloc[0]
-    (one, first), (other, second) = (_evidence().accuracy(TINY, method, 0.5)[:2] for method in ("dimap", "uniform"))
+def _paired(evidence: Evidence) -> Question:
+    row = _gains(evidence, TINY, 0.5).iloc[0]
+    (one, first), (other, second) = (evidence.accuracy(TINY, method, 0.5)[:2] for method in ("dimap", "uniform"))
     return number(
         f"On the same images and trainings DIMAP has {one:.1f} ± {first:.1f} % and uniform pruning {other:.1f} ±"
         f" {second:.1f} %. The difference, {row.gain:.1f} points, has which number behind its ±?",
@@ -98,9 +93,9 @@ def _paired() -> Question:
     )
 
 
-def _no_order() -> Question:
-    row = _gains(TINY, 0.9).iloc[0]
-    each = frames.gains_by_training(_evidence(), [TINY], "dimap", "uniform", [0.9]).iloc[0]
+def _no_order(evidence: Evidence) -> Question:
+    row = _gains(evidence, TINY, 0.9).iloc[0]
+    each = frames.gains_by_training(evidence, [TINY], "dimap", "uniform", [0.9]).iloc[0]
     said = ", ".join(f"{value:+.1f}" for value in each)
     return claims(
         f"On lite tiny at 90 % DIMAP minus uniform pruning is {said} points in the trainings. What follows?",
@@ -120,10 +115,10 @@ def _no_order() -> Question:
     )
 
 
-def _up_to_half() -> Question:
+def _up_to_half(evidence: Evidence) -> Question:
     ratios = (0.19, 0.28, 0.38, 0.5)
-    rows = frames.gains(_evidence(), _evidence().profile.models, "dimap", "uniform", ratios)
-    models = len(_evidence().profile.models)
+    rows = frames.gains(evidence, evidence.profile.models, "dimap", "uniform", ratios)
+    models = len(evidence.profile.models)
     return number(
         f"DIMAP against uniform pruning, up to half of the weights removed: {len(rows)} differences on the"
         " lite models. How"
@@ -140,8 +135,8 @@ def _up_to_half() -> Question:
     )
 
 
-def _one_training() -> Question:
-    rows = _gains(BASE, 0.7, 0.8, 0.9, 0.95)
+def _one_training(evidence: Evidence) -> Question:
+    rows = _gains(evidence, BASE, 0.7, 0.8, 0.9, 0.95)
     behind = bool((rows.clear & (rows.gain < 0)).all())
     seeds = len(sp.lite_seeds(BASE))
     return claims(
@@ -158,10 +153,10 @@ def _one_training() -> Question:
     )
 
 
-def _papers_lead() -> Question:
+def _papers_lead(evidence: Evidence) -> Question:
     rows = paper_table("table3_uniform_vs_dimap").query("ratio_pct == 50")
     lead = rows.dimap_top1_pct - rows.uniform_top1_pct
-    ours = frames.gains(_evidence(), _evidence().profile.models, "dimap", "uniform", [0.5])
+    ours = frames.gains(evidence, evidence.profile.models, "dimap", "uniform", [0.5])
     return claims(
         f"At 50 % the paper's DIMAP leads uniform pruning by {lead.min():.0f} to {lead.max():.0f} points,"
         " the lite models'"
@@ -198,10 +193,8 @@ def _misprint() -> Question:
     )
 
 
-def _repaired() -> Question:
-    (row,) = (
-        repair.gains(Evidence(repair.PROFILE, _evidence().store), models=[MICRO]).query("ratio == 0.8").itertuples()
-    )
+def _repaired(evidence: Evidence) -> Question:
+    (row,) = repair.gains(Evidence(repair.PROFILE, evidence.store), models=[MICRO]).query("ratio == 0.8").itertuples()
     dense = row.repaired + row.lost
     return number(
         f"At 80 % DIMAP takes {MICRO} from {dense:.1f} to {row.cut:.1f} % top-1. To what does the repair"

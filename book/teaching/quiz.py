@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from swinprune_lite.measurements.store import Store
+
 PER_SESSION = 10
 
 
@@ -55,8 +57,8 @@ def claims(asks: str, chapter: str, *choices: tuple[str, bool, str]) -> Question
     return Question(asks, chapter, tuple(Choice(says, bool(right), why) for says, right, why in choices))
 
 
-def sessions() -> dict[str, Callable[[], list[Question]]]:
-    """Name of each session -> what computes its questions."""
+def sessions() -> dict[str, Callable[[Store], list[Question]]]:
+    """Name of each session -> what computes its questions, given the results store."""
     from teaching import does_it_help, does_it_work, the_idea
 
     return {"1": the_idea.questions, "2": does_it_work.questions, "3": does_it_help.questions}

@@ -16,6 +16,7 @@ from html import escape
 from pathlib import Path
 
 import nbformat
+import page_tables
 from markdown_it import MarkdownIt
 
 SOURCE = Path(__file__).parents[1] / "teach" / "slides"
@@ -40,7 +41,8 @@ p, ul, ol { margin: 0.5em 0; }
 li { margin: 0.3em 0; }
 figure { margin: 0; min-height: 0; text-align: center; }
 figure img { width: 100%; height: 72vh; object-fit: contain; }
-figcaption, footer { font-size: 0.6rem; color: #57606a; }
+figcaption, .from, footer { font-size: 0.6rem; color: #57606a; }
+.from { text-align: center; }
 footer { position: absolute; bottom: 0.5rem; left: 2.6rem; right: 2.6rem; display: flex;
   justify-content: space-between; }
 table { border-collapse: collapse; font-size: 0.8rem; margin: 0 auto; }
@@ -147,11 +149,11 @@ def _figure(path: Path, name: str) -> str:
 
 
 def _table(path: Path, cell: str) -> str:
-    """A table that a cell of a notebook shows."""
+    """A table that a cell of a notebook shows, as the book shows it."""
     for each in (output for one in _read(path).cells if one.id == cell for output in one.get("outputs", [])):
         if "text/html" in each.get("data", {}):
-            html = re.sub(r"<style.*?</style>", "", "".join(each["data"]["text/html"]), flags=re.DOTALL)
-            return f"<figure>{html}<figcaption>From the chapter: {_chapter(path)}</figcaption></figure>"
+            html = page_tables.shown("".join(each["data"]["text/html"]))
+            return f'<div>{html}<p class="from">From the chapter: {_chapter(path)}</p></div>'
     raise LookupError(f"{path.name} shows no table in a cell {cell!r}.")
 
 

@@ -8,6 +8,7 @@ import torch
 
 import swinprune_lite as sp
 from swinprune_lite.anatomy.layers import layers
+from swinprune_lite.measurements.store import Store
 from swinprune_lite.paper import layerwise
 from swinprune_lite.pruning import groupings, importance, selection
 from swinprune_lite.pruning.cost import macs_and_positions
@@ -29,8 +30,8 @@ def _masks() -> Masks:
     return sp.make_masks(_model(), HALF)
 
 
-def questions() -> list[Question]:
-    """All of session 1."""
+def questions(_: Store) -> list[Question]:
+    """All of session 1, from the library alone."""
     return [
         _tokens(),
         _next_stage(),

@@ -61,7 +61,7 @@ def magnitudes_lose() -> float:
 
 EVERY = (*LOW, *HIGH)
 TABLE3_STATEMENTS = [
-    table3("uniform pruning against DIMAP, and {} other ways", lambda: [len(sp.METHODS) - 2]),
+    table3("DIMAP against uniform pruning, and {} other ways", lambda: [len(sp.METHODS) - 2]),
     table3(
         "no mean difference between the two is larger than {} points, and none lies outside its interval. Beyond, "
         "which of the two is ahead changes from one training to the next, on small at every ratio and on tiny"

@@ -18,6 +18,8 @@ PAGE = 720
 """Pixels that a table may take in a window 1280 pixels wide."""
 DIGIT, GAP = 7.4, 13
 """Estimated pixels of a character and between two columns."""
+SHORT = 10
+"""Characters of a row's name that is not wrapped."""
 TEXT = 15
 """Characters to which a column of text may be narrowed: it wraps."""
 
@@ -36,10 +38,10 @@ WORDS = {
     "multiple_modules_top1_pct": "three modules, top-1 (%)",
     "single_module_top1_pct": "one module, top-1 (%)",
     "difference_pct": "difference",
-    "params_m (paper)": "parameters (M), the paper",
-    "params_m differs": "parameters differ",
-    "flops_g (paper)": "FLOPs (G), the paper",
-    "flops_g differs": "FLOPs differ",
+    "params_m (paper)": "paper (M)",
+    "params_m differs": "differs",
+    "flops_g (paper)": "paper (G)",
+    "flops_g differs": "differs",
     "params_share_pct": "share of parameters (%)",
     "flops_share_pct": "share of FLOPs (%)",
     "params_drop_pct": "parameters removed (%)",
@@ -90,7 +92,7 @@ UNITS = {r" %$": " (%)", r" M$": " (M)", r" G$": " (G)"}
 MISSING = {"", "NaN", "nan", "<NA>", "None", "NaT"}
 RATIOS = {"ratio", "removed"}
 NUMBER = re.compile(r"[+−-]?[\d,]+(\.\d+)?(e-?\d+)?( %)?( ± [\d.]+)?( \*)?|–|[+−-]?\d+(\.\d+)? ± –")
-CHAPTER = re.compile(r"(table|figure)\d_\w+|equations_1_to_10|beyond_\w+|idea_\w+")
+CHAPTER = re.compile(r"(table|figure)\d_\w+|equations_1_to_10|reproduction_ledger|beyond_\w+|idea_\w+")
 _NAMES = re.compile(rf"\b({'|'.join(map(re.escape, sorted(MODEL_NAMES, key=len, reverse=True)))})\b")
 _SNAKE = re.compile(rf"\b({'|'.join(word for word in WORDS if '_' in word)})\b")
 
@@ -304,7 +306,7 @@ def _figure(table: Table, caption: str | None, stacked: bool) -> str:
     for place, (labels, cells) in enumerate(zip(table.rows, table.cells)):
         row = [
             f'<th scope="row" class="label-{level}"{_span("row", table.rows, place, level)}>'
-            f"{_broken(labels[level])}</th>"
+            f"{_whole_label(labels[level])}</th>"
             for level in range(levels)
             if level == levels - 1 or not place or table.rows[place - 1][: level + 1] != labels[: level + 1]
         ]
@@ -363,6 +365,11 @@ def _broken(text: str) -> str:
         return f'<a href="{text}.html">{said}</a>'
     text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", escape(text, quote=False))
     return re.sub(r"(?<=\w)([_/])(?=\w)", r"\1<wbr>", text)
+
+
+def _whole_label(text: str) -> str:
+    """A short one stays on its line."""
+    return _broken(text).replace(" ", "\N{NO-BREAK SPACE}") if len(text) <= SHORT else _broken(text)
 
 
 def _half(text: str) -> str:

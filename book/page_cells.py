@@ -1,4 +1,4 @@
-"""What a reader sees of an executed notebook: its tables and prints as `tables` writes them, and no boilerplate.
+"""What a reader sees of an executed notebook: its tables and prints as `page_tables` writes them, and no boilerplate.
 
 The notebook keeps all of it. The page leaves out the cell that installs the package, the parameters, and of the cell
 that begins the run its imports and the lines that say which profile it is, since a note below the title says that.
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import nbformat
-import tables
+import page_tables
 
 from swinprune_lite.studies.profiles import get_profile
 
@@ -32,12 +32,12 @@ def page_of(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         caption = cell.metadata.get("mystnb", {}).pop("table", {}).get("caption")
         for output in cell.outputs:
             if "text" in output:
-                output.text = tables.said(output.text)
+                output.text = page_tables.said(output.text)
             data = output.get("data", {})
             if "text/html" in data:
-                data["text/html"] = tables.shown(data["text/html"], caption)
+                data["text/html"] = page_tables.shown(data["text/html"], caption)
             elif "text/plain" in data:
-                data["text/plain"] = tables.said(data["text/plain"])
+                data["text/plain"] = page_tables.said(data["text/plain"])
     return notebook
 
 
