@@ -137,7 +137,7 @@ def _warnings_in_a_line(quiet: bool) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not quiet:
-            warnings.filterwarnings("always", category=UserWarning, module=r"swinprune_lite\.")
+            warnings.filterwarnings("default", category=UserWarning, module=r"swinprune_lite\.")
         warnings.showwarning = lambda message, *where: complain(f"Note: {message}")
         yield
 

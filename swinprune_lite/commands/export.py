@@ -49,11 +49,16 @@ def export(
     output = output or Path(f"{Path(model).name.removesuffix('.safetensors')}.onnx")
     note = Path(f"{output}.json")
     require_writable(output)
-    (require_writable(note) if force else records.claim(note, "export"))
-    if output.exists() and not force:
-        raise FileExistsError(f"{output} is there already; give another --output, or --force.")
+    if force:
+        require_writable(note)
+    else:
+        records.claim(note, "export")
     loaded = options.load(model, arch, img_size)
     about = records.described(loaded)
+    if earlier := None if force else records.earlier("export", output, note, context.params, about):
+        said.note(f"{output} is there already, made by the same command; nothing was done.")
+        said.record(earlier)
+        return
     with said.progress("exporting and comparing"), atomic(output) as temporary:
         difference = export_onnx(
             loaded.model, temporary, batch_size, loaded.image_size, opset, dynamic_batch, atol, types[dtype]
@@ -61,8 +66,8 @@ def export(
         made = records.file_made(output, temporary)
         results = {"output": made, "largest_difference": difference, "atol": atol, "dtype": dtype}
         record = records.record("export", context.params, results, about)
-        if output.exists() and not force:
-            raise FileExistsError(f"{output} was made by another run in the meantime; it is left as it is.")
+        if not force:
+            records.earlier("export", output, note, context.params, about)  # that another run has made meanwhile
         records.write(note, record)  # before the file has its name: where that is, the record is too
     said.show(
         f"Written: {output} ({made['bytes'] / 1e6:,.2f} MB). The largest difference of a logit from torch's is "

@@ -10,8 +10,6 @@ import typer
 from swinprune_lite.shell import options
 from swinprune_lite.shell.output import Output, change
 
-SAME = ("json", "quiet", "output", "force")  # arguments that do not change what is written
-
 
 def prune(
     context: typer.Context,
@@ -119,8 +117,11 @@ def prune(
     file, note = Path(f"{place}.safetensors"), Path(f"{place}.json")
     if not dry_run:
         require_writable(file)
-        (require_writable(note) if force else records.claim(note, "prune"))
-        if earlier := _done(file, note, context.params, about, force):
+        if force:
+            require_writable(note)
+        else:
+            records.claim(note, "prune")
+        if earlier := None if force else records.earlier("prune", file, note, context.params, about):
             said.note(f"{file} is there already, made by the same command; nothing was done.")
             _tell(said, earlier)
             return
@@ -135,7 +136,8 @@ def prune(
              None if structured else found.masks, dtype)  # fmt: skip
         made = records.file_made(file, temporary)
         record = records.record("prune", context.params, found.results | {"output": made}, about, device)
-        _done(file, note, context.params, about, force)  # raises if another run has made it in the meantime
+        if not force:
+            records.earlier("prune", file, note, context.params, about)  # that another run has made in the meantime
         records.write(note, record)  # before the file has its name: where that is, the record is too
     _tell(said, record)
 
@@ -147,32 +149,6 @@ def _place(output: Path | None, model: str, asked: str) -> Path:
         name = re.sub(r"[^\w.+-]+", "-", f"{Path(model).name.removesuffix('.safetensors')}-{asked}")
         return output / name
     return output.with_suffix("") if output.suffix == ".safetensors" else output
-
-
-def _done(file: Path, note: Path, arguments: Mapping[str, object], model: Mapping[str, object], force: bool) -> dict:
-    """The record of a file that the same command has made already; {} where there is no file.
-
-    Raises:
-        FileExistsError: there is a file that something else has made.
-    """
-    from swinprune_lite.files import sha256
-    from swinprune_lite.shell import records
-
-    if force or not file.exists():
-        return {}
-    try:
-        found = records.read(note)
-        now = records.record("prune", arguments, {}, model)
-        same = all(
-            {key: value for key, value in found[what].items() if key not in SAME}
-            == {key: value for key, value in now[what].items() if key not in SAME}
-            for what in ("arguments", "model")
-        )
-        if same and found["results"]["output"]["sha256"] == sha256(file):
-            return found
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
-    raise FileExistsError(f"{file} is there already, of another command; give another --output, or --force.")
 
 
 def _tell(said: Output, record: Mapping[str, object]) -> None:

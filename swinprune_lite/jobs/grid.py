@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from swinprune_lite.files import RESULTS, home, require_writable
+from swinprune_lite.jobs.processes import unheard
 from swinprune_lite.measurements.intervals import accuracy, paired_difference
 from swinprune_lite.measurements.measure import COMPACT, WITH_HEAD, measure, method_of, pattern_of, ways
 from swinprune_lite.measurements.profile import Profile
@@ -193,7 +194,8 @@ def fill(
         raise ImportError(MISSING) from error
     failed = []
     with ExitStack() as stack:
-        client = _client(stack, workers, scheduler)
+        with unheard():
+            client = _client(stack, workers, scheduler)
         futures = [
             client.submit(_measured, unit.profile, unit.setting, store_of(unit), key=key)
             for key, unit in missing.items()
