@@ -67,9 +67,7 @@ def test_axes_say_what_they_show(model):
     for figure in drawn:
         assert figure.get_figwidth() <= WIDTH
         sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
-        assert (
-            min(sizes) * 358 / (72 * figure.get_figwidth()) >= 9
-        )  # pixels on a phone: it has 358 for a figure
+        assert min(sizes) * 358 / (72 * figure.get_figwidth()) >= 9  # pixels on a phone: it has 358 for a figure
         said = [axes.get_xlabel() for axes in figure.axes] + [axes.get_ylabel() for axes in figure.axes]
         assert any("%" in text or "million" in text or "block" in text or text == "input" for text in said)
     heights = [patch.get_height() for patch in drawn[0].axes[0].patches]
