@@ -8,16 +8,19 @@ import time
 import forked
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
 import swinprune_lite as sp
 from swinprune_lite.__main__ import main
 from swinprune_lite.files import sha256
+from swinprune_lite.jobs import tuning
+from swinprune_lite.report import page_data
 from swinprune_lite.shell import records, targets
-from swinprune_lite.shell.named import load_model
+from swinprune_lite.shell.named import Loaded, load_model
 from swinprune_lite.shell.output import change
-from swinprune_lite.shell.pruned import Asked, prune
+from swinprune_lite.shell.pruned import INSTEAD, NO_GROUPS, ZEROS, Asked, prune
 from swinprune_lite.shell.targets import amount
 
 MODEL = "swin_lite_micro"
@@ -113,7 +116,7 @@ def test_files_and_record_agree(tmp_path, capsys):
     assert code == 0
     left = sp.cost(load_model("p.safetensors").model)
     assert f"MACs {change(left.macs, left.nonzero_macs)}; parameters {change(left.params, left.nonzero_params)}" in out
-    assert "nothing will be faster" in error
+    assert f"{ZEROS}{INSTEAD}" in error
     record = records.read("p.json")
     loaded = load_model("p.safetensors")
     assert record["results"]["output"]["sha256"] == sha256("p.safetensors") == loaded.sha256
@@ -137,6 +140,31 @@ def test_files_and_record_agree(tmp_path, capsys):
     assert all(bool((twice.model.get_parameter(name) == 0)[mask].all()) for name, mask in zero.items())
     assert call(capsys, "prune", MODEL, "--ratio", "0.6", "--no-repair", "-o", "p.safetensors", "--force")[0] == 0
     assert load_model("p.safetensors").pruned["ratio"] == pytest.approx(0.6, abs=1e-4)
+
+
+def test_what_was_pruned_twice_is_counted_from_the_dense_model(capsys):
+    assert call(capsys, "prune", MODEL, "--target-macs", "60%", "--structured", "--no-repair", "-o", "s")[0] == 0
+    assert call(capsys, "prune", "s.safetensors", "--ratio", "0.5", "--no-repair", "-o", "ss")[0] == 0
+    loaded, cut = load_model("ss.safetensors"), records.read("ss.json")
+    dense, left = sp.cost(sp.load_lite(MODEL)), sp.cost(loaded.model)
+    top1, about = {"percent": 70.0, "half": 3.0}, records.described(loaded)
+    measured = records.record("evaluate", {}, {"images": 9, "top1": top1, "against": None}, about)
+    for given in ([measured], [cut], [cut, cut, measured]):  # the file and the record say the same
+        (group,) = page_data(given)["groups"]
+        (series,) = group["series"]
+        (point,) = series["points"]
+        assert (group["dense"]["parameters"], group["dense"]["macs"]) == (dense.params, dense.macs)
+        assert (point["parameters"], point["macs"]) == (left.nonzero_params, left.nonzero_macs)
+        assert (point["of"], point["stages"]) == ("macs", None)
+        assert point["ratio"] == pytest.approx(1 - left.nonzero_macs / dense.macs)
+        assert (series["method"], series["structured"]) == ("structured → dimap", True)
+    assert tuning.job_of(tuning.Asked("s.safetensors", "lite")).unheld == tuning.SMALLER
+    assert "ss.safetensors was written by swinprune" in call(capsys, "audit", "ss.safetensors")[2]
+
+
+def test_structured_is_recommended_only_where_groups_can_leave():
+    loaded = Loaded(timm.create_model("pvt_v2_b0").eval(), "p", "p", "0" * 64, (32, 32), 1000)
+    assert prune(loaded, Asked(ratio=0.5), dry=True).results["advice"] == ZEROS + NO_GROUPS
 
 
 def test_a_folder_gets_names_by_what_was_asked(tmp_path, capsys):
