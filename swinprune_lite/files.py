@@ -38,6 +38,14 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class NoRoomError(OSError):
+    """A file that the disk did not take."""
+
+    def __init__(self, path: Path, said: str) -> None:
+        super().__init__(f"{path} cannot be written ({said}); make room, or give another place.")
+        self.said = said
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success rename it there, on failure leave nothing.
@@ -45,7 +53,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     A reader therefore sees the old file or the new one, never half of it.
 
     Raises:
-        OSError: no place for it on the disk, whatever library found that out; in one sentence.
+        NoRoomError: no place for it on the disk, whatever library found that out.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +66,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:
         if said := _no_room(error):
-            raise OSError(f"{path} cannot be written ({said}); make room, or give another place.") from error
+            raise NoRoomError(path, said) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -66,6 +74,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def _no_room(error: Exception) -> str:
     """What a library says of a disk that is full; "" of any other error."""
+    if isinstance(error, NoRoomError):  # of a temporary file within
+        return error.said
     if isinstance(error, OSError):
         return error.strerror if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO) else ""
     said = str(error)

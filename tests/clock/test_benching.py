@@ -62,6 +62,7 @@ def test_energy_is_what_the_counters_say_of_each_model_by_image(models, monkeypa
         ({"repeats": 0}, "repeats must be 1 or more; got 0"),
         ({"warm_up": 0}, "warm_up must be 1 or more; got 0"),
         ({"threads": 0}, "threads must be 1 or more; got 0"),
+        ({"threads": 10**6}, r"has \d+ logical cores; ask for so many threads at most; got 1000000"),
         ({"runtimes": ["tea"]}, "Unknown runtime 'tea'; choose of eager, torch.compile, ONNX Runtime"),
         ({"precisions": ["int4"]}, "Unknown precision 'int4'; choose of float32, bfloat16, float16"),
         ({"runtimes": []}, "Give at least one runtime of eager"),

@@ -104,6 +104,7 @@ def test_evaluate_on_a_folder_by_other_names(own, tmp_path, capsys):
         (["--data", "images", "--results-file", "mine.csv"], "mine.csv is there already and is no table"),
         (["--data", "images", "--results-file", "mine.txt"], "A table is a .csv file"),
         (["--data", "images", "--batch-size", "0"], "batch_size must be a whole number"),
+        (["--data", "images", "--images", "7"], "There are 6 images, fewer than 7; ask for no more"),
     ],
 )
 def test_evaluate_says_in_a_sentence_what_is_wrong(own, tmp_path, capsys, arguments, sentence):
@@ -148,6 +149,8 @@ def test_bench_names_models_machine_and_what_it_could_not_measure(capsys):
         (["grid", "--models", "swin_lite_micro", "--ratios", "2", "--data", "lite"], "A ratio is in (0, 1)"),
         (["grid", "--models", "swin_lite_micro", "--ratios", "x", "--data", "lite"], "A list of numbers"),
         (["grid", "--models", "swin_lite_micro", "--ratios", "0.5", "--data", "lite", "--workers", "0"], "1 or more"),
+        (["evaluate", "swin_lite_micro", "--data", "lite", "--images", "10001"], "There are 10,000 images, fewer than"),
+        (["finetune", "swin_lite_micro", "--data", "lite", "--batch-size", "0"], "batch_size must be a whole number"),
     ],
 )
 def test_bench_and_grid_say_in_a_sentence_what_is_wrong(tmp_path, capsys, arguments, sentence):

@@ -131,6 +131,18 @@ REFUSED = {
     "a text for a number": ([changed(B, "results.achieved.ratio", "half")], "ratio is 'half', which is no number"),
     "no finite number": ([changed(B, "results.achieved.nonzero_macs", math.nan)], "nonzero_macs is nan"),
     "below zero": ([changed(B, "results.output.bytes", -1)], "bytes is -1, below 0"),
+    "more than all can go": ([changed(B, "results.achieved.ratio", 1.5)], "ratio is 1.5, above 1"),
+    "nothing left": ([changed(B, "results.achieved.nonzero_macs", 0)], "nonzero_macs is 0, below 1"),
+    "no dense model": ([changed(B, "model.macs", 0)], "macs is 0, below 1"),
+    "a text for rows": ([changed(B, "results.stages", "all")], "its stages are no list of objects"),
+    "numbers for rows": ([B, changed(made.evaluate("b"), "results.classes", [1])], "its classes are no list"),
+    "a text for an object": ([changed(B, "model.pruned", "yes")], "it has no pruned"),
+    "a number for an object": ([B, changed(made.evaluate("b"), "results.top5", 5)], "it has no top5"),
+    "no images": ([B, changed(made.evaluate("b"), "results.images", 0)], "images is 0, below 1"),
+    "no time": ([B, changed(made.bench("b"), "results.rows.0.p50_ms", 0)], "p50_ms is 0"),
+    "no speed": ([B, changed(made.bench("b"), "results.ratios.0.speedup.low", 0)], "low is 0"),
+    "no threads": ([B, changed(made.bench("b"), "results.threads", "<b>")], "threads is '<b>', which is no number"),
+    "another model's text": ([B, changed(made.bench("b"), "results.against", 5)], "it has no against"),
     "more than all": ([B, changed(made.evaluate("b"), "results.top1.percent", 101)], "101 is no percentage"),
     "nothing achieved": ([changed(B, "results.achieved", None)], "has no achieved"),
     "an unknown model": ([B, changed(made.bench("c"), "model.pruned", None)], "two dense models|no other record knows"),
@@ -152,6 +164,11 @@ def test_what_does_not_fit_gets_one_sentence(case):
     with pytest.raises(ValueError, match=said) as caught:
         page_data(records)
     assert "\n" not in str(caught.value)
+
+
+def test_a_date_that_is_none_is_not_known():
+    assert page_data([changed(B, "provenance.date", 5)])["sources"][0]["date"] is None
+    assert page_data([B])["sources"][0]["date"] == made.PROVENANCE["date"]
 
 
 def test_files(tmp_path):
