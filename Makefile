@@ -21,7 +21,7 @@ NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,test]'
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
 PROSE := $(shell find book -type f -not -name '*.pyc')
 
-.PHONY: help book test reproduce outputs bench clean
+.PHONY: help book slides test reproduce outputs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -31,6 +31,11 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 	$(MAKE) build/book/$(PROFILE).done
 	@echo "The book: build/book/_build/html/index.html"
 
+slides: .venv/installed ## the slides of the course, from the executed notebooks: build/slides/*.html
+	$(MAKE) -j$(JOBS) $(EXECUTED)
+	PYTHONPATH=book $(BIN)/python -m teaching.slides build/executed/$(PROFILE) build/slides
+
+test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that all workers stay busy to the end; one more than cores, since many tests wait for processes
@@ -68,4 +73,5 @@ build/executed/$(PROFILE)/%.ipynb: notebooks/%.ipynb $(LIBRARY) .venv/installed
 build/book/$(PROFILE).done: $(EXECUTED) $(PROSE)
 	$(BIN)/python book/assemble.py build/executed/$(PROFILE) build/book
 	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet build/book
+	$(BIN)/python book/pngs.py build/book/_build/html
 	touch $@

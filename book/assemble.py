@@ -3,21 +3,27 @@
     python book/assemble.py build/executed/lite build/book
 
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
-the rule). Papermill's own cell is hidden from the page, not removed. The first page gets the ledger's totals and
-what carries over to a pretrained transformer, the page on pretrained weights its estimates, the page on the commands
-their help, and others what `insertions` computes. The report of the lite models, a page by itself, is made anew.
+the rule). `page_cells` says what of a notebook is on its page, and `terms` links terms at their first use. The first
+page gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
+estimates, the page on the commands their help, and others what `insertions` computes. The report of the lite models,
+a page by itself, is made anew.
 """
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import command_pages
+import insertions
 import nbformat
+import page_cells
 import pandas as pd
 import typer
-from insertions import errata, stars_table
+from teaching import pages as teaching
+from terms import FENCE, linked
 
+from swinprune_lite.figures.style import MODEL_NAMES, short_name
 from swinprune_lite.files import RESULTS
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.store import Store
@@ -32,12 +38,16 @@ CARRIED = "<!-- what carries over -->"
 ESTIMATES = "<!-- estimates -->"
 COMMANDS = "<!-- commands -->"
 STARS = "<!-- stars -->"
+NOTE_HERE = "<!-- note -->"
+COLAB = "<!-- colab -->"
 ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
 NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
 NO_PROFILE = (
     "Of no profile: counts and times of architectures that need no trained weights, and numbers that the paper prints."
 )
+NOT_IMAGENET = "What was measured here is no ImageNet result."
+IN_THE_NOTEBOOK = "Imports and parameters stand in the notebook alone, which the buttons above open."
 
 
 def totals_table() -> str:
@@ -47,10 +57,16 @@ def totals_table() -> str:
     return "\n".join(["| verdict | rows |", "| --- | ---: |", *lines, f"| **all** | **{counted['rows'].sum()}** |"])
 
 
+@cache
+def store() -> Store:
+    """The results store, read once."""
+    return Store()
+
+
 def carried_table() -> str:
     """What becomes of the lite models' orders of methods on the pretrained transformer, as Markdown."""
-    store, profiles = Store(), (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
-    found = pretrained.carried(pretrained.orders(*(Evidence(profile, store) for profile in profiles)))
+    profiles = (pretrained.PROFILE, get_profile("lite"), repair.PROFILE)
+    found = pretrained.carried(pretrained.orders(*(Evidence(profile, store()) for profile in profiles)))
     return _table(found.rename_axis("an order of DIMAP and another method").reset_index())
 
 
@@ -86,8 +102,7 @@ def _table(frame: pd.DataFrame) -> str:
 
 def holds_numbers(page: str) -> bool:
     """Whether a page of book/ states results: a computed table, or a share, points or a multiple outside code."""
-    fence = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-    prose = fence.sub(lambda found: found[2] if found[1].startswith("{") else "", page)  # a directive holds prose
+    prose = FENCE.sub(lambda found: found[3] if found[2].startswith("{") else "", page)  # a directive holds prose
     prose = re.sub(r"`[^`]*`", "", prose)
     return any(mark in page for mark in (TOTALS, CARRIED, ESTIMATES)) or bool(
         re.search(r"\d\s?%|\d\s(points|times)\b", prose)
@@ -100,13 +115,18 @@ def of_profile(notebook: nbformat.NotebookNode) -> bool:
     return bool(re.search(r"\brun\.load\(|\bevidence_for\(run\)|\bEvidence\(study\.PROFILE\)", code))
 
 
-def noted(page: str, line: str) -> str:
-    """The page with a note below its title that says what its numbers are of; one with a note of its own as it is."""
+def noted(page: str, line: str, notebook: bool = False) -> str:
+    """The page with a note, below its title or at its mark, of what its numbers are of; one with its own as it is."""
     if NOTE in page or NOTE_JA in page:
         return page
     title, _, rest = page.partition("\n")
-    more = "What the profiles are is told by" if line == NO_PROFILE else "For the others see"
-    return f"{title}\n\n```{{admonition}} {NOTE}\n:class: note\n{line} {more} {{doc}}`/real`.\n```\n{rest}"
+    line = re.sub(rf"\b({'|'.join(MODEL_NAMES)})\b", lambda name: f"{short_name(name[0])} (`{name[0]}`)", line)
+    more = "What the profiles are is told by" if line == NO_PROFILE else f"{NOT_IMAGENET} For other profiles see"
+    more += " {doc}`/real`."
+    if notebook:
+        more += f" {IN_THE_NOTEBOOK}"
+    note = f"```{{admonition}} {NOTE}\n:class: note\n{line} {more}\n```"
+    return page.replace(NOTE_HERE, note) if NOTE_HERE in page else f"{title}\n\n{note}\n{rest}"
 
 
 def profiles_of(notebook: nbformat.NotebookNode) -> str:
@@ -128,32 +148,40 @@ def main(executed: Path, output: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
     lite = get_profile("lite").describe().splitlines()[0]  # the prose speaks of these models alone
-    insertions = {
+    inserted = {
         TOTALS: totals_table(),
         CARRIED: carried_table(),
         ESTIMATES: estimates(),
         COMMANDS: command_pages.pages(),
-        STARS: stars_table(notebooks),
+        STARS: insertions.stars_table(notebooks),
+        COLAB: insertions.colab_button(),
     }
-    insertions |= {ERRATA.format(part): table for part, table in errata().items()}
+    inserted |= {ERRATA.format(part): table for part, table in insertions.errata().items()}
+    marks, files = teaching.insertions(executed, store())
+    inserted |= marks
     for page in (output / path.relative_to(BOOK) for path in BOOK.rglob("*.md")):
         text = page.read_text()
         text = noted(text, lite) if holds_numbers(text) else text
-        for mark, insertion in insertions.items():
+        for mark, insertion in inserted.items():
             text = text.replace(mark, insertion)
-        page.write_text(text)
+        page.write_text(linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0])
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
-    write_report(lite_data(), output / "_static" / REPORT)
+    write_report(lite_data(store()), output / "_static" / REPORT)
+    for name, text in files.items():
+        (output / "_static" / name).write_text(text)
+    insertions.share_picture(output / "_static" / "share.png")
+    insertions.first_picture(executed, output / "pictures" / "idea.svg")
     (output / "notebooks").mkdir(exist_ok=True)
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         line = profiles_of(notebook) if of_profile(notebook) else NO_PROFILE
-        notebook.cells[0].source = noted(notebook.cells[0].source, line)
-        for cell in notebook.cells:
-            if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.metadata.tags.append("hide-cell")
-        nbformat.write(notebook, output / "notebooks" / path.name)
+        notebook.cells[0].source = noted(notebook.cells[0].source, line, notebook=True)
+        prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+        for cell, text in zip(prose, linked(f"notebooks/{path.stem}", [cell.source for cell in prose])):
+            cell.source = text
+        nbformat.write(page_cells.page_of(notebook), output / "notebooks" / path.name)
+    page_cells.narrow(output / "notebooks")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables that are computed when the book is laid out: the paper's errata, and how many stars its tables hold."""
+"""What is computed when the book is laid out: the errata, how many stars tables hold, what the first page shows."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -6,24 +6,19 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+import torch
+import yaml
+from page_tables import WORDS
 
 import swinprune_lite as sp
+from swinprune_lite import figures
 from swinprune_lite.files import RESULTS
 from swinprune_lite.paper import arithmetic
 from swinprune_lite.paper.verdicts import ARITHMETIC, CONTRADICTED, WITHIN
+from swinprune_lite.pruning.importance import importance
 
 LEVEL = 0.05  # of a 95 % interval
-WORDS = {
-    "params_m": "parameters (M)",
-    "flops_g": "FLOPs (G)",
-    "top1_pct": "top-1 (%)",
-    "uniform_top1_pct": "uniform, top-1 (%)",
-    "dimap_top1_pct": "DIMAP, top-1 (%)",
-    "printed_gain_pct": "gain",
-    "params_share_pct": "share of parameters (%)",
-    "flops_share_pct": "share of FLOPs (%)",
-}
-"""What the paper's columns are called on a page."""
+FIRST = "fig-threshold"
 STARRED = re.compile(r"<td>[+−-][\d.]+ ± [\d.]+( \*)?</td>")
 
 
@@ -79,6 +74,34 @@ def equation_21() -> tuple[int, int]:
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     sums = {module: sum(map(sizes.get, names)) for module, names in sp.modules(model).items()}
     return sum(map(sums.get, ("QKV-M", "QKV-M", "MLP-M", "AUX-M"))), sum(sums.values())
+
+
+def share_picture(path: Path) -> None:
+    """Write what a link to the book shows: the scores of three small layers under one threshold, as a PNG."""
+    layers = {"4, 2, 1": [4.0, 2, 1], "0.4, 0.2, 0.1": [0.4, 0.2, 0.1], "1, 1, 1": [1.0, 1, 1]}
+    scores = {name: importance(torch.tensor(weights)).tolist() for name, weights in layers.items()}
+    figures.set_style()
+    figure = figures.scores_by_layer(scores, 0.3)
+    figure.set_size_inches(6, 3.15)
+    figure.suptitle("Pruning a Swin without data", fontsize=18)
+    figure.savefig(path, dpi=200, metadata={"Software": None})
+
+
+def first_picture(executed: Path, path: Path) -> None:
+    """Write the drawing of the first page, a figure of the notebook that works the score out by hand."""
+    cells = nbformat.read(executed / "idea_score_by_hand.ipynb", as_version=4).cells
+    (cell,) = [cell for cell in cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == FIRST]
+    (drawing,) = [output.data["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(drawing)
+
+
+def colab_button() -> str:
+    """The button that opens the chapter to begin with in Colab."""
+    repository = yaml.safe_load((Path(__file__).parent / "_config.yml").read_text())["repository"]
+    address = repository["url"].replace("https://github.com", "https://colab.research.google.com/github")
+    notebook = f"{address}/blob/{repository['branch']}/notebooks/idea_score_by_hand.ipynb"
+    return f"```{{button-link}} {notebook}\n:color: primary\n\nTry the score in Colab\n```"
 
 
 def _link(text: str, notebook: str) -> str:

@@ -24,7 +24,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog="Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted. "
+    epilog="Exit codes: 0 done; 1 it could not be done; 2 the line could not be read: an unknown command or option, a "
+    "missing argument, or a value of another type or outside the range that the help has in brackets; 130 interrupted. "
     "`swinprune COMMAND --help` has two examples of each.",
 )
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: after the program's name; None: the process's own.
 
     Returns:
-        0 done; 1 could not be done; 2 wrong usage; 130 interrupted.
+        0 done; 1 could not be done; 2 the line could not be read; 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if hasattr(sys.stdout, "reconfigure"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from terms import FENCE
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
@@ -54,12 +55,14 @@ LISTED = r"\(?\d+(?:\.\d+)?\)?(?:(?:, | and |, and | to | or )\(?\d+\)?)*"
 EXEMPT = re.compile(
     "|".join((
         r"[^.?!|]*\?",  # a question states nothing
-        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|[Ww]eek)s?"
+        r"\b(?:[Ee]quation|[Ff]igure|[Tt]able|[Ss]ection|[Ss]ession|[Ee]xercise|[Ll]ayer|[Ss]tage|[Bb]lock|[Ss]eed|"
+        r"[Ww]eek)s?"
         rf" {LISTED}",
         r"\d+ × \d+",  # sizes
         r"\b95 % interval|\b[Hh]alf (?:of )?(?:its|the|their) 95 %",  # what an interval is
         r"\bnorm 1\b",
         r"\b20\d\d\b",  # years
+        r"\| \d+ (?:min|pt) (?=\|)",  # of a lesson or a rubric: chosen, and added up by test_course
         r"\bPython \d\.\d+",
         r"\bat most\b|\bthe least and the most\b|\b(?:how|as|so) (?:much|many|far)\b",
         r"\bthe (?:first |last )?two\b|\btwo such means\b",
@@ -70,16 +73,18 @@ ORDER = re.compile(
     r"smaller|smallest|widest|highest|lowest|denser|overlap|agrees?|falls?|level)\b",
     re.IGNORECASE,
 )
-FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NOT_PROSE = re.compile(
-    r"<!--.*?-->|\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|^:class:.*?$",
+    r"<!--.*?-->|<math.*?</math>|"
+    r"\$\$.*?\$\$(?: \(\w+\))?|\$[^$]+\$|\{[\w:]+\}`[^`]*`|`[^`]*`|(?<=\])\([^)]*\)|"
+    r"^:(?:class|gutter|width|link|link-type):.*?$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 def plain(text: str) -> str:
     """Without code, mathematics, roles and addresses; a directive's own text stays."""
-    text = FENCE.sub(lambda found: found[2] if found[1].startswith("{") else "", text)
+    while (found := FENCE.sub(lambda found: found[3] if found[2].startswith("{") else "", text)) != text:
+        text = found  # a directive may hold others
     return NOT_PROSE.sub(" ", text)
 
 
@@ -115,6 +120,8 @@ def _texts(path: Path) -> list[str]:
             texts.append(cell.source)
         elif figure := cell.metadata.get("mystnb", {}).get("figure"):
             texts += [figure.caption, cell.metadata.mystnb.image.alt]
+        elif table := cell.metadata.get("mystnb", {}).get("table"):
+            texts.append(table.caption)
     return texts
 
 

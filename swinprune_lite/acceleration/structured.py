@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.acceleration.energies import energies, singular_values, variances
-from swinprune_lite.anatomy.modules import unpruned_layers
+from swinprune_lite.anatomy.modules import listed, unpruned_layers
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, PART_KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.criteria import check_statistics
@@ -64,7 +64,7 @@ def structured_masks(
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
 
     Warns:
-        UserWarning: layers of an attention or MLP stay whole, since their groups cannot leave; it names them all.
+        UserWarning: layers of an attention or MLP stay whole, since their groups cannot leave; see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
@@ -98,7 +98,7 @@ def structured_masks(
     if left := unpruned_layers(model, [*names, *whole]):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
-            f"heads cannot leave one by one: {', '.join(left)}.",
+            f"heads cannot leave one by one: {listed(left)}.",
             stacklevel=2,
         )
     dense, positions = macs_and_positions(model, input_size)

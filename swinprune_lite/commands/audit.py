@@ -28,7 +28,8 @@ def audit(
 ) -> None:
     """Audit CHECKPOINT of a Swin: how sparse it is, where, beside table 1, and which way of choosing weights it shows.
 
-    The checkpoint is in the naming of Swin's repository or timm's. It is read without running anything in it.
+    The checkpoint is in the naming of Swin's repository or timm's. It is read without running anything in it. The
+    examples name files as the paper's authors publish them; give your own.
 
     Examples:
 

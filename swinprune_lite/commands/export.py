@@ -16,9 +16,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace what OUTPUT holds.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 1,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Any number of images at a time.")] = False,
-    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators.", min=18)] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="Version of ONNX's operators.", show_default="the exporter's own", min=18)
+    ] = None,
     atol: Annotated[
-        float | None, typer.Option(help="By how much a logit may differ; default: a share of the largest.", min=0)
+        float | None, typer.Option(help="By how much a logit may differ.", show_default="a share of the largest", min=0)
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, or float16.")] = "float32",
     arch: options.Arch = None,
@@ -43,7 +45,7 @@ def export(
     said = Output(json, quiet)
     types = {str(kind).removeprefix("torch."): kind for kind in TOLERANCE}
     if dtype not in types:
-        raise typer.BadParameter(f"--dtype is one of {', '.join(types)}; got {dtype!r}.")
+        raise ValueError(f"--dtype is one of {', '.join(types)}; got {dtype!r}.")
     output = output or Path(f"{Path(model).name.removesuffix('.safetensors')}.onnx")
     note = Path(f"{output}.json")
     require_writable(output)

@@ -17,6 +17,7 @@ from swinprune_lite.figures.criteria import accuracy_against_alpha, accuracy_aga
 from swinprune_lite.figures.ideas import (
     mask_of,
     multiply_accumulates,
+    one_threshold,
     patches_and_windows,
     scores_by_layer,
     shifted_windows,
@@ -52,6 +53,7 @@ __all__ = [
     "masks",
     "module_map",
     "multiply_accumulates",
+    "one_threshold",
     "pareto_front",
     "patches_and_windows",
     "recall_by_size",

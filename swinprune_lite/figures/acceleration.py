@@ -60,7 +60,9 @@ def accuracy_against_time(rows: pd.DataFrame) -> Figure:
         if not found.empty:
             axes.errorbar(found.time, found.top1, found.spread, capsize=3, linestyle=":", **style)
     for row in rows[rows.way == "compact"].itertuples():
-        axes.annotate(f"{row.removed:.0%}", (row.time, row.top1), (4, -14), textcoords="offset points", fontsize=9)
+        axes.annotate(
+            f"{100 * row.removed:.0f} %", (row.time, row.top1), (4, -14), textcoords="offset points", fontsize=10
+        )
     axes.axvline(1, color=LINE, linewidth=0.8)
     axes.set(xlabel="time of a forward pass / the dense model's", ylabel="top-1 after fine-tuning, %", xscale="log")
     axes.set_xticks([0.3, 0.5, 1, 2, 4], ["0.3", "0.5", "1", "2", "4"], minor=False)

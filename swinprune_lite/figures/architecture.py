@@ -17,6 +17,7 @@ from swinprune_lite.figures.style import (
     MODULE_COLOURS,
     PRODUCTS,
     WIDTH,
+    short_name,
 )
 
 
@@ -70,7 +71,7 @@ def module_map(model: nn.Module, title: str) -> Figure:
         if "." in after and before.split(".")[0] != after.split(".")[0]:
             axes.axvline(position + 0.5, color=LINE, linewidth=0.8, linestyle=":")
     axes.grid(axis="x", visible=False)
-    axes.set(xlabel="place in the network (stage.block)", ylabel="parameters (millions)", title=title)
+    axes.set(xlabel="place in the network (stage.block)", ylabel="parameters (millions)", title=short_name(title))
     axes.tick_params(axis="x", rotation=60)
     axes.legend(title="module", loc="upper left")
     return figure
@@ -142,7 +143,7 @@ def state_of_the_art(variants: pd.DataFrame, compressed: pd.DataFrame) -> Figure
         for row in front.itertuples():
             place = (getattr(row, cost), row.top1_pct)
             name = re.sub(r"^Swin-(\w)-DIMAP(\d)$", r"\1\2", row.method)  # the whole names would cover each other
-            axes.annotate(name, place, (-6, 3), textcoords="offset points", fontsize=9, ha="right")
+            axes.annotate(name, place, (-6, 3), textcoords="offset points", fontsize=10, ha="right")
         axes.set_xscale("log")
         axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100, 200], [f"{tick}" for tick in ticks])
         axes.minorticks_off()

@@ -216,6 +216,30 @@ def scores_by_layer(scores: Mapping[str, Sequence[float]], threshold: float) -> 
     return figure
 
 
+def one_threshold(scores: Mapping[str, torch.Tensor], threshold: float) -> Figure:
+    """The sorted scores of layers against the share of each layer's weights, and one threshold through all of them.
+
+    Args:
+        scores: label -> scores, of any shape, above 0.
+        threshold: the lowest score that stays.
+    """
+    figure, axes = plt.subplots(figsize=(NARROW, 3.6), layout="constrained")
+    for (label, values), colour, dash in zip(scores.items(), (BLUE, ORANGE), ("-", "--")):
+        ranked = values.flatten().sort(descending=True).values
+        kept = 100 * (ranked >= threshold).double().mean().item()
+        shown = torch.linspace(0, len(ranked) - 1, min(len(ranked), 200)).long()
+        axes.plot(100 * (shown + 1) / len(ranked), ranked[shown], colour, linestyle=dash,
+                  label=f"{label}: {len(ranked):,} weights, keeps {kept:.0f} %")  # fmt: skip
+        axes.vlines(kept, 0, threshold, colour, linestyle=":")
+    axes.axhline(threshold, color=LINE, linewidth=1.5)
+    axes.text(1, threshold * 0.7, "below the threshold\nweights go", va="top", fontsize=10)
+    lowest = min(values.quantile(0.05).item() for values in scores.values())
+    axes.set(yscale="log", ylim=(lowest, 2), xlim=(0, 100))
+    axes.set(xlabel="weights of the layer, the largest first (%)", ylabel="score (equation 10)")
+    figure.legend(loc="outside upper left")
+    return figure
+
+
 def threshold_explorer(layers: Mapping[str, torch.Tensor], bins: int = 48, steps: int = 50) -> str:
     """A piece of HTML in which a slider moves one threshold over two layers, by magnitude and by equation 10.
 

@@ -53,7 +53,7 @@ def heat_map(table: pd.DataFrame, values: pd.Series, label: str) -> Figure:
     axes.set_yticks(range(len(wide)), wide.index)
     axes.set_xticks(range(len(wide.columns)), wide.columns)
     axes.grid(visible=False)
-    axes.set_xlabel("block (white lines: stage boundaries)")
+    axes.set_xlabel("block (lines: stage boundaries)")
     figure.colorbar(image, label=label)
     return figure
 
@@ -70,7 +70,8 @@ def keep_ratios(kept: pd.DataFrame) -> Figure:
     for number in kept.index[kept.stage.diff() > 0]:
         axes.axvline(number - 0.5, color=LINE, linewidth=1, linestyle=":")
     for stage, rows in kept.groupby("stage"):
-        axes.text(rows.index.to_numpy().mean(), 102, f"stage {stage}", ha="center", fontsize=10)
+        axes.text(rows.index.to_numpy().mean(), 102, stage, ha="center", fontsize=10)
+    axes.set_title("stage", loc="left", fontsize=10, pad=2)
     axes.grid(axis="x", visible=False)
     axes.set(xlabel="layer (QKV, PRJ, FC1, FC2 of each block in turn)", ylabel="weights kept (%)", ylim=(0, 110))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)

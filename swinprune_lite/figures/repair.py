@@ -48,7 +48,7 @@ def cut_and_repaired(
     for axes in grid[:, 0]:
         axes.set_ylabel("top-1 (%)")
     for axes in grid[-1]:
-        axes.set_xlabel("prunable weights removed (%)")
+        axes.set_xlabel("weights removed (%)")
     for axes in list(grid.flat)[len(models) :]:
         axes.set_visible(False)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)

@@ -28,9 +28,9 @@ def gallery(rows: Mapping[str, Sequence[np.ndarray]], columns: Sequence[str]) ->
         for axes, image in zip(line, images, strict=True):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
-        line[0].set_ylabel(name, fontsize=9)
+        line[0].set_ylabel(name, fontsize=10)
     for axes, name in zip(grid[0], columns, strict=True):
-        axes.set_title(name, fontsize=9)
+        axes.set_title(name, fontsize=10)
     return figure
 
 
@@ -83,7 +83,7 @@ def recall_by_size(found: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 places, rows.recall, rows.half, color=COLOURS[number], marker=MARKERS[number], markersize=4,
                 capsize=2, label=state,
             )  # fmt: skip
-        axes.set(title=title, xscale="log", ylim=(0, 100))
+        axes.set(title=title.replace(", ", ",\n"), xscale="log", ylim=(0, 100))
         axes.set_xticks(found["size"].unique(), [str(size) for size in found["size"].unique()], minor=False)
         axes.minorticks_off()
     for axes in grid[:, 0]:

@@ -10,7 +10,7 @@ from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.data.augmentation import training_images
 from swinprune_lite.data.folders import FolderImages, Transform, evaluation_images, require_counts
 from swinprune_lite.data.listing import listing_digest, require_same_classes, split_folder
-from swinprune_lite.data.pairs import DIGESTS, GARMENTS, SPLITS, FashionPairs, lite_data
+from swinprune_lite.data.pairs import DIGESTS, GARMENTS, PAIR_NAMES, SPLITS, FashionPairs, lite_data
 from swinprune_lite.files import parse_json
 from swinprune_lite.models.lite import INPUT_SIZE
 from swinprune_lite.shell.named import Loaded
@@ -140,9 +140,7 @@ class Data:
     def class_names(self, test: FolderImages | FashionPairs) -> dict[int, str]:
         """The names of the classes that have images, by the model's numbers."""
         if isinstance(test, FashionPairs):
-            return {
-                10 * a + b: f"{left}, {right}" for a, left in enumerate(GARMENTS) for b, right in enumerate(GARMENTS)
-            }
+            return dict(enumerate(PAIR_NAMES))
         number: Callable[[int], int] = test.dataset.target_transform
         return {number(index): name for index, name in enumerate(test.dataset.classes)}
 

@@ -64,8 +64,8 @@ def make_masks(
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
 
     Warns:
-        UserWarning: one of the three pruned modules is empty, or layers of an attention or MLP stay whole; it
-            names them all.
+        UserWarning: one of the three pruned modules is empty, or layers of an attention or MLP stay whole;
+            see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with

@@ -1,11 +1,23 @@
 """Records of commands joined: which model each is of, told by the digests of weights."""
 
-import math
 from collections.abc import Sequence
 
 from swinprune_lite.models.lite import LITE_MODELS
-from swinprune_lite.report.reading import JOINED, accuracy, check, count, maybe, number, part, quantity, rows, text
-from swinprune_lite.report.shape import cut_point, dense_point, place_of, series_of, set_timing
+from swinprune_lite.report.reading import (
+    JOINED,
+    accuracy,
+    check,
+    count,
+    cuts,
+    maybe,
+    number,
+    part,
+    quantity,
+    rows,
+    size,
+    text,
+)
+from swinprune_lite.report.shape import compare, cut_point, dense_point, place_of, series_of, set_timing
 
 TIMES = {"p50_ms": quantity, "p95_ms": quantity, "images_per_second": quantity, "peak_memory_bytes": number,
          "joules_per_image": number}  # fmt: skip
@@ -22,7 +34,7 @@ def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
         ValueError: no record, a damaged one, one of a command without a place in a report, records of several dense
             models, none of a pruned one, or one of a model that no other record knows.
     """
-    named = [(name, record) for name, record in zip(names, records, strict=True)]
+    named = [each for at, each in enumerate(zip(names, records, strict=True)) if each[1] not in records[:at]]
     if not named:
         raise ValueError("A report needs records; give the JSON files that swinprune prune, evaluate and bench write.")
     for name, record in named:
@@ -51,7 +63,7 @@ class _Joining:
     """Fills a group, record by record."""
 
     def __init__(self, named: list[tuple[str, dict]], digest: str) -> None:
-        self.digest, self.points = digest, {}
+        self.digest, self.points, self.tuned = digest, {}, []
         dense = next((record["model"] for _, record in named if record["model"]["sha256"] == digest), None)
         any_model = dense or named[0][1]["model"]
         lite = str(any_model.get("architecture", "")).split(":")[0] in LITE_MODELS
@@ -60,17 +72,16 @@ class _Joining:
             "architecture": str(any_model.get("architecture")),
             "lite": lite,
             "sha256": digest,
-            "image_size": _size(any_model.get("image_size")),
+            "image_size": size(any_model.get("image_size")),
             "classes": None,
             "places": [],
             "series": [],
             "dense": dense_point(),
         }
-        if dense:
-            self._count(named[0][0], dense)
         for command in JOINED:
             for self.name, record in named:
                 if record["command"] == command:
+                    self._count(record["model"])
                     getattr(self, f"_{command}")(record, record["results"])
         if not any(series["points"] for series in self.group["series"]):
             raise ValueError(
@@ -82,50 +93,73 @@ class _Joining:
                 "No record says how large the dense model is; give the record of `swinprune prune`, or one of "
                 "`swinprune evaluate` of the dense model."
             )
+        self._fill_tuned()
         for series in self.group["series"]:
             series["points"].sort(key=lambda point: -point["macs"])
             for point in series["points"]:
-                _compare(point, self.group["dense"])
+                if point["ratio"] is None:
+                    point["ratio"] = 1 - point["macs"] / self.group["dense"]["macs"]
+                compare(point, self.group["dense"])
 
-    def _count(self, name: str, model: dict) -> None:
-        self.group["dense"] |= {key: count(name, model, key) for key in ("parameters", "macs")}
+    def _count(self, model: dict) -> None:
+        """Of the dense model, which a pruned one's file tells of."""
+        pruned = maybe(self.name, model, "pruned")
+        if dense := maybe(self.name, pruned, "dense") if pruned else model:
+            self.group["dense"] |= {key: count(self.name, dense, key) for key in ("parameters", "macs")}
 
     def _prune(self, record: dict, results: dict) -> None:
-        if record["model"].get("pruned"):
-            raise ValueError(
-                f"{self.name} prunes a model that was pruned before; a report is of one cut of a dense one."
-            )
         achieved, output = part(self.name, results, "achieved"), maybe(self.name, results, "output")
-        structured = bool(results.get("structured"))
-        point = cut_point(
-            ratio=number(self.name, achieved, "ratio", most=1),
-            of="macs" if structured else "weights",
-            **_left(self.name, achieved, structured),
-            stages=[self._stage(row) for row in rows(self.name, results, "stages")] or None,
-        )
-        self._count(self.name, record["model"])
-        self._add(point, results, 0)
+        if output and text(self.name, output, "sha256") in self.points:  # of another record
+            return
+        stages = [self._stage(row) for row in rows(self.name, results, "stages")] or None
+        point = self._cut([*cuts(self.name, record["model"]), results], achieved, achieved, stages)
         if output:
             point["file_bytes"] = number(self.name, output, "bytes")
-            self.points[text(self.name, output, "sha256")] = point
+            self.points[output["sha256"]] = point
 
     def _stage(self, row: dict) -> dict:
         numbers = {key: number(self.name, row, key) for key in ("weights", "kept", "macs", "kept_macs")}
         return {"stage": count(self.name, row, "stage", 0), "module": str(row.get("module")), **numbers}
 
-    def _add(self, point: dict, about: dict, epochs: int) -> None:
-        calibration = maybe(self.name, about, "calibration")
+    def _cut(self, history: list[dict], counts: dict, about: dict, stages: list[dict] | None) -> dict:
+        """A new point, in its series.
+
+        Zeros count the zeros of earlier cuts, so their ratio is of the dense model's weights. What follows a cut that
+        made the matrices smaller says how much of those it took, so there the ratio is taken of the dense MACs, later,
+        and no record has what the stages of the dense model lost.
+
+        Args:
+            history: the cuts, the first one first.
+            counts: of the model that came out.
+            about: has the ratio of the last cut.
+            stages: what it took of each.
+        """
+        smaller = [bool(cut.get("structured")) for cut in history]
+        again = any(smaller) and len(history) > 1
+        names = ["structured" if cut.get("structured") else str(cut.get("method")) for cut in history]
+        calibrations, tuned = (
+            [found for cut in history if (found := maybe(self.name, cut, key))] for key in ("calibration", "finetuned")
+        )
+        point = cut_point(
+            ratio=None if again else number(self.name, about, "ratio", most=1),
+            of="macs" if any(smaller) else "weights",
+            **_left(self.name, counts, all(smaller)),
+            stages=None if again else stages,
+        )
         series_of(
             self.group,
-            method=str(about.get("method")),
-            structured=bool(about.get("structured")),
-            repair=bool(about.get("repair")),
-            calibration=calibration and count(self.name, calibration, "images"),
-            epochs=epochs,
+            method=" → ".join(names) if len(names) > 1 else str(history[0].get("method")),
+            structured=any(smaller),
+            repair=any(cut.get("repair") for cut in history),
+            calibration=count(self.name, calibrations[-1], "images") if calibrations else None,
+            epochs=sum(count(self.name, each, "epochs") for each in tuned),
         ).append(point)
+        return point
 
     def _finetune(self, record: dict, results: dict) -> None:
         output = part(self.name, results, "output")
+        if text(self.name, output, "sha256") in self.points:  # of another record
+            return
         before = self._point(record["model"])
         if before is self.group["dense"]:  # cut on the way; what came out says so itself, in its own records
             return
@@ -133,9 +167,17 @@ class _Joining:
         point = cut_point(**{key: before[key] for key in kept}, file_bytes=count(self.name, output, "bytes"))
         epochs = count(self.name, results, "epochs")
         about = next(series for series in self.group["series"] if any(each is before for each in series["points"]))
-        calibration = about["calibration"] and {"images": about["calibration"]}
-        self._add(point, about | {"calibration": calibration}, about["epochs"] + epochs)
-        self.points[text(self.name, output, "sha256")] = point
+        series_of(self.group, **about | {"epochs": about["epochs"] + epochs}).append(point)
+        self.points[output["sha256"]] = point
+        top1, images = part(self.name, results, "top1"), count(self.name, results, "images")
+        for one, when in ((before, "before"), (point, "after")):
+            self.tuned.append((one, accuracy(self.name, part(self.name, top1, when)), images))
+
+    def _fill_tuned(self) -> None:
+        """What fine-tuning itself evaluated, where no other record did, and on no other number of images."""
+        for point, top1, images in self.tuned:
+            if not point["top1"] and self.group["dense"]["images"] in (None, images):
+                point.update(images=images, sets=1, top1=top1)
 
     def _evaluate(self, record: dict, results: dict) -> None:
         one, other = self._point(record["model"]), maybe(self.name, results, "against")
@@ -235,6 +277,8 @@ class _Joining:
     def _point(self, model: dict) -> dict:
         """The point of a model, told by its digest; of a pruned one that no record made, what it says of itself."""
         digest = text(self.name, model, "sha256")
+        if "macs" in model:
+            self._count(model)
         if digest == self.digest:
             return self.group["dense"]
         if digest not in self.points:
@@ -243,51 +287,13 @@ class _Joining:
                     f"{self.name} is of a model (SHA-256 {digest[:12]}) that no other record knows; give the record of "
                     "`swinprune prune` that belongs to it, too."
                 )
-            structured, tuned = bool(about.get("structured")), maybe(self.name, about, "finetuned") or {}
-            point = cut_point(
-                ratio=number(self.name, about, "ratio", most=1),
-                of="macs" if structured else "weights",
-                **_left(self.name, model, structured),
-                stages=self.points.get(str(tuned.get("before_sha256")), {}).get("stages"),
-            )
-            self._add(point, about, count(self.name, tuned, "epochs") if tuned else 0)
-            self.points[digest] = point
-            if not structured and self.group["dense"]["macs"] is None:
-                self._count(self.name, model)
+            tuned = maybe(self.name, about, "finetuned") or {}
+            stages = self.points.get(str(tuned.get("before_sha256")), {}).get("stages")
+            self.points[digest] = self._cut(cuts(self.name, model), model, about, stages)
         return self.points[digest]
 
 
-def _left(name: str, counts: dict, structured: bool) -> dict:
+def _left(name: str, counts: dict, smaller: bool) -> dict:
     """Parameters and MACs that are left: those that are there, or, where zeros stand in for what went, the others."""
-    kind = "" if structured else "nonzero_"
+    kind = "" if smaller else "nonzero_"
     return {key: count(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}
-
-
-def _size(told: object) -> list[int] | None:
-    """(height, width) of an image in pixels, where a record says them."""
-    return told if isinstance(told, list) and len(told) == 2 and all(isinstance(side, int) for side in told) else None
-
-
-def _compare(point: dict, dense: dict) -> None:
-    """Differences that no record has: of two samples, where each model was evaluated by itself, and class by class."""
-    if point["top1"] and dense["top1"] and point["difference"] is None:
-        if point["images"] != dense["images"]:
-            raise ValueError(
-                f"The dense model was evaluated on {dense['images']:,} images and a pruned one on {point['images']:,}; "
-                "evaluate both on the same ones."
-            )
-        point["against"], point["difference"] = dense["top1"], _difference(point["top1"], dense["top1"])
-    if point["recalls"] and dense["recalls"] and not point["class_differences"]:
-        pairs = zip(point["recalls"], dense["recalls"])
-        point["class_differences"] = [
-            {key: value for key, value in _difference(*pair).items() if key != "paired"} | {"images": pair[0]["images"]}
-            for pair in pairs
-        ]
-
-
-def _difference(after: dict, before: dict) -> dict:
-    """Of two samples, though they may be the same images: then the half width is larger than it needs to be."""
-    if after["percent"] is None or before["percent"] is None:
-        return {"points": None, "half": None, "paired": False}
-    half = math.hypot(after["half"], before["half"])
-    return {"points": after["percent"] - before["percent"], "half": half, "paired": False}

@@ -83,6 +83,20 @@ def rows(name: str, whole: dict, key: str) -> list[dict]:
     return found
 
 
+def cuts(name: str, model: dict) -> list[dict]:
+    """Every cut of a model that a record describes, the first one first; [] of a dense one."""
+    found, pruned = [], maybe(name, model, "pruned")
+    while pruned:
+        found.insert(0, pruned)
+        pruned = maybe(name, pruned, "before")
+    return found
+
+
+def size(told: object) -> list[int] | None:
+    """(height, width) of an image in pixels, where a record says them."""
+    return told if isinstance(told, list) and len(told) == 2 and all(isinstance(side, int) for side in told) else None
+
+
 def text(name: str, whole: dict, key: str) -> str:
     """A text within a record; ValueError if there is none."""
     if not isinstance(text := whole.get(key), str) or not text:

@@ -18,10 +18,14 @@ import typer
 import swinprune_lite as sp
 from swinprune_lite import __main__ as command_line
 from swinprune_lite.__main__ import ORDER, app, commands, main
+from swinprune_lite.acceleration.structured import HEADS_SHARE, MULTIPLE
+from swinprune_lite.jobs.tuning import BATCH, METHOD
 from swinprune_lite.pruning.budgets import BUDGETS
 from swinprune_lite.pruning.groupings import GROUPINGS
 from swinprune_lite.shell import records
 from swinprune_lite.shell.output import sentence
+from swinprune_lite.studies.profiles import SWIN_BATCH
+from swinprune_lite.training.recipe import PAPER_RECIPE
 
 HERE = ["inspect", "prune", "export", "audit", "fetch"]
 """The commands whose examples are run here; the others have tests of their own."""
@@ -107,6 +111,13 @@ def test_what_a_help_lists_is_what_there_is():
     said = {parameter.name: parameter.help for parameter in ALL["prune"].params}
     for option, named in (("method", sp.METHODS), ("grouping", GROUPINGS), ("budget", BUDGETS)):
         assert all(name in said[option] for name in named)
+    defaults = {name: {one.name: one.show_default for one in ALL[name].params} for name in ("prune", "finetune")}
+    assert defaults["prune"]["multiple"] == str(MULTIPLE)
+    assert defaults["prune"]["head_ratio"] == str(HEADS_SHARE)
+    assert defaults["prune"]["method"] == defaults["finetune"]["method"] == METHOD
+    assert defaults["finetune"]["batch_size"] == str(BATCH)
+    lr = f"{PAPER_RECIPE.lr:.0e}".replace("e-0", "e-")
+    assert defaults["finetune"]["lr"] == f"the paper's, {lr} for {SWIN_BATCH} images a step"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +159,10 @@ def test_what_a_help_lists_is_what_there_is():
         (["prune", "swin_lite_micro", "--ratio", "0.5", "--output", "/proc/none/x"], 1, "cannot be written"),
         (["inspect", "none.safetensors"], 1, "There is no file none.safetensors"),
         (["inspect", "swin_lite_micro", "--img-size", "30"], 1, "does not take an image"),
-        (["export", "swin_lite_micro", "--dtype", "int4"], 2, "--dtype is one of float32, float16"),
+        (["prune", "swin_lite_micro", "--ratio", "50"], 1, "ratio must be a number in [0, 1)"),
+        (["prune", "swin_lite_micro", "--ratio", "0.5", "--multiple", "0"], 2, "'--multiple'"),
+        (["inspect", "swin_lite_micro", "--checkpoint", "x.pth", "--arch", "y"], 1, "leave --arch out"),
+        (["export", "swin_lite_micro", "--dtype", "int4"], 1, "--dtype is one of float32, float16"),
         (["audit", "nothing.pth"], 1, "There is no file nothing.pth"),
         (["fetch", "imagenette", "--size", "huge"], 1, "Unknown size 'huge'"),
         (["fetch", "weights", "no_such_model"], 1, "timm has no model 'no_such_model'"),

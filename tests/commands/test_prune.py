@@ -15,10 +15,12 @@ from PIL import Image
 import swinprune_lite as sp
 from swinprune_lite.__main__ import main
 from swinprune_lite.files import sha256
+from swinprune_lite.jobs import tuning
+from swinprune_lite.report import page_data
 from swinprune_lite.shell import keeping, records, targets
 from swinprune_lite.shell.named import Loaded, load_model
 from swinprune_lite.shell.output import change
-from swinprune_lite.shell.pruned import Asked, prune
+from swinprune_lite.shell.pruned import INSTEAD, NO_GROUPS, ZEROS, Asked, prune
 from swinprune_lite.shell.targets import amount
 
 MODEL = "swin_lite_micro"
@@ -45,7 +47,8 @@ def _here(tmp_path, monkeypatch):
 def test_a_target_is_met_and_told(target, structured, monkeypatch):
     monkeypatch.setattr(targets, "BISECTIONS", 5)
     loaded = load_model(MODEL)
-    dense = sp.cost(sp.load_lite(MODEL))
+    whole = sp.load_lite(MODEL)
+    dense = sp.cost(whole)
     found = prune(loaded, Asked(**target, structured=structured, repair=False))
     left = sp.cost(found.model)
     achieved = found.results["achieved"]
@@ -63,7 +66,7 @@ def test_a_target_is_met_and_told(target, structured, monkeypatch):
     else:
         assert achieved["ratio"] == pytest.approx(0.5, abs=1e-4)
     stages = found.results["stages"]
-    weights = sum(sp.load_lite(MODEL).get_parameter(name).numel() for name in sp.prunable(sp.load_lite(MODEL)))
+    weights = sum(whole.get_parameter(name).numel() for name in sp.prunable(whole))
     assert sum(row["weights"] for row in stages) == weights
     if not structured:
         assert dense.params - sum(row["weights"] - row["kept"] for row in stages) == left.nonzero_params
@@ -113,7 +116,7 @@ def test_files_and_record_agree(tmp_path, capsys):
     assert code == 0
     left = sp.cost(load_model("p.safetensors").model)
     assert f"MACs {change(left.macs, left.nonzero_macs)}; parameters {change(left.params, left.nonzero_params)}" in out
-    assert "nothing will be faster" in error
+    assert f"{ZEROS}{INSTEAD}" in error
     record = records.read("p.json")
     loaded = load_model("p.safetensors")
     assert record["results"]["output"]["sha256"] == sha256("p.safetensors") == loaded.sha256
@@ -137,6 +140,31 @@ def test_files_and_record_agree(tmp_path, capsys):
     assert all(bool((twice.model.get_parameter(name) == 0)[mask].all()) for name, mask in zero.items())
     assert call(capsys, "prune", MODEL, "--ratio", "0.6", "--no-repair", "-o", "p.safetensors", "--force")[0] == 0
     assert load_model("p.safetensors").pruned["ratio"] == pytest.approx(0.6, abs=1e-4)
+
+
+def test_what_was_pruned_twice_is_counted_from_the_dense_model(capsys):
+    assert call(capsys, "prune", MODEL, "--target-macs", "60%", "--structured", "--no-repair", "-o", "s")[0] == 0
+    assert call(capsys, "prune", "s.safetensors", "--ratio", "0.5", "--no-repair", "-o", "ss")[0] == 0
+    loaded, cut = load_model("ss.safetensors"), records.read("ss.json")
+    dense, left = sp.cost(sp.load_lite(MODEL)), sp.cost(loaded.model)
+    top1, about = {"percent": 70.0, "half": 3.0}, records.described(loaded)
+    measured = records.record("evaluate", {}, {"images": 9, "top1": top1, "against": None}, about)
+    for given in ([measured], [cut], [cut, cut, measured]):  # the file and the record say the same
+        (group,) = page_data(given)["groups"]
+        (series,) = group["series"]
+        (point,) = series["points"]
+        assert (group["dense"]["parameters"], group["dense"]["macs"]) == (dense.params, dense.macs)
+        assert (point["parameters"], point["macs"]) == (left.nonzero_params, left.nonzero_macs)
+        assert (point["of"], point["stages"]) == ("macs", None)
+        assert point["ratio"] == pytest.approx(1 - left.nonzero_macs / dense.macs)
+        assert (series["method"], series["structured"]) == ("structured → dimap", True)
+    assert tuning.job_of(tuning.Asked("s.safetensors", "lite")).unheld == tuning.SMALLER
+    assert "ss.safetensors was written by swinprune" in call(capsys, "audit", "ss.safetensors")[2]
+
+
+def test_structured_is_recommended_only_where_groups_can_leave():
+    loaded = Loaded(timm.create_model("pvt_v2_b0").eval(), "p", "p", "0" * 64, (32, 32), 1000)
+    assert prune(loaded, Asked(ratio=0.5), dry=True).results["advice"] == ZEROS + NO_GROUPS
 
 
 def test_a_file_of_half_precision_says_what_it_holds(capsys):

@@ -142,7 +142,7 @@ def test_bench_names_models_machine_and_what_it_could_not_measure(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["bench", "swin_lite_micro", "--runtime", "tea"], "Unknown runtime 'tea'"),
+        (["bench", "swin_lite_micro", "--runtime", "tea"], "Unknown --runtime 'tea'; choose of eager, compile, onnx"),
         (["bench", "swin_lite_micro", "--runtime", "onnx", "--precision", "float16"], "ONNX Runtime is timed in"),
         (["bench", "swin_lite_micro", "--output", "mine.json"], "is no record of `swinprune bench`"),
         (["bench", "swin_lite_micro", "--output", "times.txt"], "A record is a .json file"),
@@ -173,6 +173,7 @@ def test_a_model_is_pruned_tuned_and_measured_by_its_files(capsys, tmp_path):
     code, out, error = said(capsys, "finetune", "one/latest.safetensors", *few, "--output", "two", "--json")
     assert code == 0, error
     again = sp.load_model("two/latest.safetensors")
+    assert [each.pruned["finetuned"]["epochs"] for each in (tuned, again)] == [1, 2]
     assert again.pruned["dense_sha256"] == sp.lite_card("swin_lite_micro")["sha256"]
     assert tuned.masks.keys() == again.masks.keys()
     assert all(torch.equal(again.masks[name], mask) for name, mask in tuned.masks.items())

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html import unescape
@@ -9,10 +10,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import assemble
+import nbformat
 import pandas as pd
+import pngs
 import pytest
+import terms
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from forked import Forked
+from PIL import Image
+from teaching import quiz
 
 from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
@@ -22,6 +29,9 @@ ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
 TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
 PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+SCROLLING = """[...document.querySelectorAll(".scrolls")].filter(box => box.scrollWidth > box.clientWidth + 1)
+  .map(box => box.innerText.slice(0, 80))"""
+"""Tables of numbers that are wider than their place."""
 
 
 DECIDE = {
@@ -30,6 +40,8 @@ DECIDE = {
     for language in (["ja/", ""]["/ja/" in page],)
     if page.startswith("decide/")
 }
+
+TEACH = [page for page in PAGES if page.startswith("teach/")]
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +90,13 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / f"{page}.html").read_text()))
         above, _, below = text.partition(assemble.NOTE)
         said[page] = re.match(
-            r"\s*(Of no profile|Profile lite: swin_lite_tiny, swin_lite_small, swin_lite_base\.|"
-            r"Profile lite: swin_lite_micro, swin_lite_tiny\.)",
+            r"\s*(Of no profile|Profile lite: Lite-T \(\s*swin_lite_tiny\s*\), Lite-S \(\s*swin_lite_small\s*\), "
+            r"Lite-B \(\s*swin_lite_base\s*\)\.|Profile lite: Lite-micro \(\s*swin_lite_micro\s*\), Lite-T \()",
             below,
         )
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
-    of_no_numbers = {"report", "commands", "rerun", "bibliography", "where_is", "glossary"}
+    of_no_numbers = {*TEACH, "report", "commands", "rerun", "bibliography", "where_is", "glossary"}
     assert {page for page in said if not said[page]} == of_no_numbers
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in said if said[page] and said[page][1] == "Of no profile"}
@@ -130,6 +142,28 @@ def test_a_page_holds_numbers_if_it_states_results(page, holds):
     assert assemble.holds_numbers(page) is holds
 
 
+def test_the_first_use_of_a_term_in_prose_is_linked_and_nothing_else():
+    code = "# A mask\n\n`mask` $mask$ [mask](x) *mask* ```\nmask\n``` <mask> {doc}`mask`\n\n```python\nmask\n```\n"
+    said = terms.linked("page", [code + "Masks and masks, 2 ± 1.", "One mask of FC1s; unmasked ± 2."])
+    assert said == [
+        code + "{term}`Masks <mask>` and masks, 2 {doc}`± </how_we_measure>` 1.",
+        "One mask of {term}`FC1s <FC1>`; unmasked ± 2.",
+    ]
+    assert terms.linked("page", ["{term}`cut <mask>` by a mask"]) == ["{term}`cut <mask>` by a mask"]
+    assert terms.linked("how_we_measure", ["±"]) == ["±"]
+    assert terms.linked("glossary", ["mask"]) == terms.linked("decide/ja/x", ["mask"]) == ["mask"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("notebooks/")])
+def test_links_to_terms_change_no_word(page):
+    cells = nbformat.read(ROOT / f"{page}.ipynb", as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    said = terms.linked(page, texts)
+    assert said != texts
+    unlinked = re.compile(r"\{(?:term|doc)\}`([^`<]*?)(?: <[^`>]*>)?`")
+    assert [unlinked.sub(r"\1", text) for text in said] == [unlinked.sub(r"\1", text) for text in texts]
+
+
 def test_estimates_are_called_estimates_and_follow_from_what_was_measured(html):
     text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / "real.html").read_text()))
     assert "All hours and gigabytes here are estimates." in text
@@ -161,6 +195,8 @@ def test_links_and_images_lead_somewhere(html):
             if url.scheme or url.netloc or not (url.path or url.fragment):
                 continue
             target = (path.parent / unquote(url.path)).resolve() if url.path else path
+            if target.parent.name == "_images" and target.suffix == ".png":  # `pngs` makes it of the SVG beside it
+                target = target.with_suffix(".svg")
             missing = not target.exists()
             if not missing and url.fragment and target.suffix == ".html":
                 missing = unquote(url.fragment) not in ids(target)
@@ -203,13 +239,9 @@ def test_the_threshold_moves_by_the_keyboard_and_without_a_network(html, browser
     context.close()
 
 
-@pytest.mark.parametrize(
-    ("page", "width", "scheme"),
-    [(page, 390, "dark") for page in PAGES]
-    + [(page, 1280, "light") for page in PAGES if not page.startswith("decide/")],  # those have no wide tables
-)
-def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+@pytest.mark.parametrize("page", PAGES)
+def test_in_a_browser_without_a_network(html, browser, page):
+    context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme="dark", offline=True)
     tab, complaints = context.new_page(), []
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: complaints.append(str(error)))
@@ -224,10 +256,101 @@ def test_in_a_browser_without_a_network(html, browser, page, width, scheme):
         assert tab.locator("mjx-merror").count() == 0
     assert tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)") == []
     assert tab.locator("article h1").first.is_visible()
-    # nothing is wider than the screen but what scrolls by itself
-    assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+    # nothing is wider than the screen but what scrolls by itself, and in a wide window no table of numbers does
+    for width, scheme in ((390, "dark"), (768, "dark"), (1280, "light"), (1920, "light")):
+        tab.emulate_media(color_scheme=scheme)
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert width < 1280 or tab.evaluate(SCROLLING) == []
     context.close()
     assert complaints == []
+
+
+def test_the_quiz_has_ten_questions_a_session_each_with_one_right_choice(html):
+    text = (html / "teach/quiz.html").read_text()
+    for part, session in zip(re.split(r"<h2>Session \d", text)[1:], quiz.sessions(), strict=True):
+        asked = re.split(r"<strong>Question \d+\.</strong>", part)[1:]
+        assert len(asked) == quiz.PER_SESSION
+        assert [question.count("<strong>Right.</strong>") for question in asked] == [1] * len(asked)
+        kept = json.loads((html / f"_static/quiz_{session}.json").read_text())  # as jupyterquiz takes them
+        assert [[answer["correct"] for answer in one["answers"]].count(True) for one in kept] == [1] * len(asked)
+        assert [len(one["answers"]) for one in kept] == [question.count("<summary") for question in asked]
+        assert all(answer["feedback"] for one in kept for answer in one["answers"])
+    for page in TEACH:
+        assert "<!--" not in re.search("<article.*?</article>", (html / f"{page}.html").read_text(), re.DOTALL)[0]
+
+
+def test_a_choice_of_the_quiz_opens_by_the_keyboard(html, browser):
+    tab = browser.new_page(viewport={"width": 390, "height": 900})
+    tab.goto((html / "teach/quiz.html").as_uri())
+    choice = tab.locator("details.quiz-choice").first
+    assert not choice.locator("p").is_visible()
+    choice.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert choice.locator("p").is_visible()
+    tab.close()
+
+
+def test_no_slide_overflows_and_the_arrow_keys_turn_the_page(html, browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, offline=True)
+    tab = context.new_page()
+    for path in sorted((html / "_static").glob("slides_*.html")):
+        tab.goto(path.as_uri())
+        over = tab.evaluate(
+            """() => [...document.querySelectorAll("section")].flatMap(slide => {
+              const page = slide.getBoundingClientRect()
+              const foot = slide.querySelector("footer").getBoundingClientRect().top
+              return [...slide.querySelectorAll("h1, h2, .body, .body *")].filter(part => {
+                const place = part.getBoundingClientRect()
+                const beside = place.left < page.left || place.right > page.right
+                return beside || place.top < page.top || place.bottom > foot + 1
+              }).map(part => slide.getAttribute("aria-label") + ": " + part.tagName)
+            })"""
+        )
+        assert over == [], path.name
+        assert tab.evaluate("[...document.images].every(image => image.naturalWidth && image.alt)")
+        tab.keyboard.press("ArrowRight")
+        tab.wait_for_function("scrollY === innerHeight")
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "scheme"),
+    [("index", "light"), ("notebooks/table4_model_as_module", "dark"), ("notebooks/idea_score_by_hand", "light")],
+)
+def test_axe_finds_no_serious_fault(html, browser, page, scheme):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, offline=True)
+    tab = context.new_page()
+    tab.goto((html / f"{page}.html").as_uri())
+    tab.wait_for_function("!window.MathJax || MathJax.startup.promise.then(() => true)")
+    for term in tab.locator("article a[href*='glossary.html#term-']").all()[:1]:  # what it says counts too
+        term.focus()
+        assert tab.locator(".tippy-box").text_content().startswith(term.get_attribute("href").partition("#term-")[2])
+    found = Axe().run(tab).response["violations"]
+    context.close()
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_figure_is_drawn_for_the_theme_and_can_be_taken_away(html, browser, scheme):
+    tab = browser.new_page(color_scheme=scheme, viewport={"width": 390, "height": 900})
+    tab.goto((html / "notebooks/idea_score_by_hand.html").as_uri())
+    figure = tab.locator("article figure:not(.numbers)").first
+    seen = [image.get_attribute("src") for image in figure.locator("img").all() if image.is_visible()]
+    assert [name.endswith("-dark.svg") for name in seen] == [scheme == "dark"]
+    links = [link.get_attribute("href") for link in figure.locator(".take a").all()]
+    tab.close()
+    assert [Path(link).suffix for link in links] == [".svg", ".png"]
+    assert {Path(link).stem for link in links} == {Path(seen[0]).stem.removesuffix("-dark")}
+
+
+def test_pngs_are_made_of_the_drawings(html, tmp_path):
+    (tmp_path / "_images").mkdir()
+    drawing = next((html / "_images").glob("*-dark.svg"))
+    drawing = drawing.with_name(drawing.name.replace("-dark", ""))
+    shutil.copy(drawing, tmp_path / "_images")
+    pngs.main(tmp_path)
+    assert Image.open(tmp_path / "_images" / f"{drawing.stem}.png").width > 500
 
 
 def test_every_japanese_character_has_a_glyph(html, browser):

@@ -62,7 +62,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path, monkeypatch):
 
     def train(path):
         data = FashionPairs(garments, labels, None, recipe.batch_size)
-        return train_lite.train("swin_lite_tiny", 0, recipe, data, path, "cpu").state_dict()
+        return train_lite.train("swin_lite_micro", 0, recipe, data, path, "cpu").state_dict()
 
     whole = train(tmp_path / "whole.pt")
     real = torch.save

@@ -7,6 +7,7 @@ import re
 import sys
 import tomllib
 from collections import Counter
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -117,6 +118,18 @@ def test_commands_named_in_messages_are_there():
     assert named <= {*commands(), "COMMAND"}
 
 
+@cache
+def asked(source: str) -> list[str]:
+    """What a source imports, wherever in it: modules, and what is taken from them."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
+
+
 def test_what_a_notebook_imports_is_installed_by_its_first_cell():
     """By the requirements and the extra that the cell names, counting what the library's modules import in turn."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -130,17 +143,11 @@ def test_what_a_notebook_imports_is_installed_by_its_first_cell():
         homes = [MODULES.get(f"swinprune_lite.{home}", PACKAGE / home / "__init__.py") for home in HOMES]
         names, seen, waiting = set(), set(), [source, *(home.read_text() for home in homes)]
         while waiting:
-            for node in ast.walk(ast.parse(waiting.pop())):
-                asked = []
-                if isinstance(node, ast.Import):
-                    asked = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom):
-                    asked = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                for name in asked:
-                    if name in MODULES and name not in seen:
-                        seen.add(name)
-                        waiting.append(MODULES[name].read_text())
-                    names.add(name.split(".")[0])
+            for name in asked(waiting.pop()):
+                if name in MODULES and name not in seen:
+                    seen.add(name)
+                    waiting.append(MODULES[name].read_text())
+                names.add(name.split(".")[0])
         outside = {name for name in names if name not in sys.stdlib_module_names}
         providers = {name: {canonicalize_name(one) for one in distributions.get(name, [name])} for name in outside}
         missing = {name for name in outside if not providers[name] & installed}

@@ -80,6 +80,17 @@ def test_a_pruned_model_says_itself_what_no_other_record_does():
     assert points(page_data([made.prune("b"), record]))[5, 0.5]["stages"] == made.prune("b")["results"]["stages"]
 
 
+def test_fine_tuning_s_own_accuracies_are_shown_where_nothing_else_was_evaluated():
+    records = [made.prune("b"), made.finetune()]
+    found = points(page_data([*records, *records]))  # a record twice is one model
+    assert {key: point["top1"]["percent"] for key, point in found.items()} == {(0, 0.5): 90.25, (3, 0.5): 90.875}
+    said = found[0, 0.5]["findings"][0]
+    assert said["sentences"]["sure"] == {"key": "sure.alone", "values": {"images": 2000, "percent": 90.25, "half": 1.5}}
+    (tuned,) = [each for each in said["risks"] if each["name"] == "finetuning"]
+    assert (tuned["measured"], tuned["values"]["before"], tuned["values"]["after"]) == (False, 90.25, 90.875)
+    assert found[0, 0.5]["difference"] is None
+
+
 def test_what_was_not_measured_is_none():
     data = page_data([made.prune("a")])
     (point,) = points(data).values()

@@ -4,6 +4,7 @@ from statements import (
     architectures,
     counted,
     decide,
+    exercises,
     hybrid,
     ideas,
     layerwise,
@@ -14,6 +15,7 @@ from statements import (
     structured,
     surfaces,
     table1,
+    teach,
     times,
 )
 from statements.statement import Statement
@@ -22,6 +24,7 @@ STATEMENTS: list[Statement] = [
     *architectures.STATEMENTS,
     *counted.STATEMENTS,
     *decide.STATEMENTS,
+    *exercises.STATEMENTS,
     *hybrid.STATEMENTS,
     *ideas.STATEMENTS,
     *layerwise.STATEMENTS,
@@ -32,5 +35,6 @@ STATEMENTS: list[Statement] = [
     *structured.STATEMENTS,
     *surfaces.STATEMENTS,
     *table1.TABLE1_STATEMENTS,
+    *teach.STATEMENTS,
     *times.STATEMENTS,
 ]

@@ -67,7 +67,8 @@ PAGE_STATEMENTS = [
     Statement("README", "each of the paper's {} numbers and claims", lambda: [len(again.ledger())]),
     Statement(
         COMMANDS,
-        "The exit code is {} when it is done, {} when it could not be done, {} for wrong usage, and {} when it was",
+        "The exit code is {} when it is done, {} when it could not be done, {} when the line could "
+        "not be read, and {} when it was",
         lambda: [0, NOT_DONE, typer.BadParameter("").exit_code, INTERRUPTED],
     ),
     Statement(
@@ -76,6 +77,14 @@ PAGE_STATEMENTS = [
         lambda: [again.verdicts("not decided here"), again.undecided_accuracies()],
     ),
     Statement(INDEX, "Ours are of {} kinds", count(4)),
+    Statement(
+        INDEX,
+        "Of the rows of the paper that can be counted or computed here, {} agree and {} do not",
+        lambda: [
+            again.verdicts("reproduced to the digit") + again.verdicts("within tolerance"),
+            again.verdicts("contradicted"),
+        ],
+    ),
     Statement(
         INDEX,
         "{} % of the prunable weights can go at a cost of at most {} points in the mean",

@@ -203,8 +203,8 @@ STATEMENTS = [
     Statement(
         "lite",
         "The reproduction takes {} seeds of tiny and of small, and the one of base; the chapters beyond the paper "
-        "have a fourth of tiny.",
-        lambda: [*set(SEEDS[:2]), SEEDS[2] == 1, len(sp.lite_seeds(T)) == 4],
+        "have a fourth and a fifth of tiny.",
+        lambda: [*set(SEEDS[:2]), SEEDS[2] == 1, len(sp.lite_seeds(T)) == 5],
     ),
     Statement("lite", "Beside the Swins stand {} of micro's size", count(len(OTHERS))),
     Statement(
