@@ -144,7 +144,7 @@ BRIEF = [
     *both(
         "brief",
         "At {} and {} % the lite models lose at most {} points in the mean over trainings, without fine-tuning.",
-        "枝刈り率{}%と{}%では、liteモデルの低下は、ファインチューニングなしでも、学習を通じた平均で{}ポイント以下です。",
+        "枝刈り率{}%と{}%では、liteモデルの低下は、ファインチューニングなしでも、複数回の学習の平均で{}ポイント以下です。",
         lambda: [15, 35, table1.early_one_shot()[0]],
     ),
 ]
@@ -612,7 +612,7 @@ PHRASES = [
         "phrases",
         "It rests on our lite models, which lose at most {} points at {} % in the mean over trainings. Caveat: they "
         "have room to spare; a pretrained ViT loses {} points at {} %.",
-        "根拠は私たちのliteモデルで、低下は学習を通じた平均で{}ポイント以下です（枝刈り率{}%）。但し書き：liteモデルには余裕"
+        "根拠は私たちのliteモデルで、低下は複数回の学習の平均で{}ポイント以下です（枝刈り率{}%）。但し書き：liteモデルには余裕"
         "があります。事前学習済みViTでは{}ポイント下がります（枝刈り率{}%）。",
         lambda: [table1.early_one_shot()[0], 35, *vit_at_28()],
     ),
