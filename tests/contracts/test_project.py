@@ -1,5 +1,6 @@
 """The parts of the project that must agree with each other."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -41,6 +42,21 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == sp.__version__
     assert "Data-independent Module-aware Pruning" in citation["preferred-citation"]["title"]
+
+
+def test_the_record_for_a_doi_says_what_the_citation_says():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    record = json.loads((ROOT / ".zenodo.json").read_text())
+    for key in ("title", "version", "license", "keywords"):
+        assert record[key] == citation[key]
+    assert record["upload_type"] == citation["type"] == "software"
+    assert record["license"] == PROJECT["license"]
+    assert [creator["name"] for creator in record["creators"]] == [author["name"] for author in citation["authors"]]
+    cited = [citation["preferred-citation"], *citation["references"]]
+    assert {each["identifier"] for each in record["related_identifiers"]} == {each["url"] for each in cited}
+    assert all({"type", "title", "authors"} <= each.keys() for each in (citation, *cited))  # what CFF 1.2 asks for
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
 
 
 @pytest.mark.parametrize("name", TABLES)
