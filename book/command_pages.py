@@ -44,6 +44,8 @@ def _name(argument) -> str:
 
 
 def _default(option) -> str:
+    if isinstance(option.show_default, str):
+        return option.show_default
     value = option.default
     if isinstance(value, bool) and option.is_flag:
         value = (option.opts if value else option.secondary_opts or [""])[0]

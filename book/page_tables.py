@@ -18,6 +18,8 @@ PAGE = 720
 """Pixels that a table may take in a window 1280 pixels wide."""
 DIGIT, GAP = 7.4, 13
 """Estimated pixels of a character and between two columns."""
+SHORT = 10
+"""Characters of a row's name that is not wrapped."""
 TEXT = 15
 """Characters to which a column of text may be narrowed: it wraps."""
 
@@ -304,7 +306,7 @@ def _figure(table: Table, caption: str | None, stacked: bool) -> str:
     for place, (labels, cells) in enumerate(zip(table.rows, table.cells)):
         row = [
             f'<th scope="row" class="label-{level}"{_span("row", table.rows, place, level)}>'
-            f"{_broken(labels[level])}</th>"
+            f"{_whole_label(labels[level])}</th>"
             for level in range(levels)
             if level == levels - 1 or not place or table.rows[place - 1][: level + 1] != labels[: level + 1]
         ]
@@ -363,6 +365,11 @@ def _broken(text: str) -> str:
         return f'<a href="{text}.html">{said}</a>'
     text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", escape(text, quote=False))
     return re.sub(r"(?<=\w)([_/])(?=\w)", r"\1<wbr>", text)
+
+
+def _whole_label(text: str) -> str:
+    """A short one stays on its line."""
+    return _broken(text).replace(" ", "\N{NO-BREAK SPACE}") if len(text) <= SHORT else _broken(text)
 
 
 def _half(text: str) -> str:

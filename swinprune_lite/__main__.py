@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -23,7 +24,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
-    epilog="Exit codes: 0 done, 1 it could not be done, 2 wrong usage, 130 interrupted. "
+    epilog="Exit codes: 0 done; 1 it could not be done; 2 the line could not be read: an unknown command or option, a "
+    "missing argument, or a value of another type or outside the range that the help has in brackets; 130 interrupted. "
     "`swinprune COMMAND --help` has two examples of each.",
 )
 
@@ -64,14 +66,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: after the program's name; None: the process's own.
 
     Returns:
-        0 done; 1 could not be done; 2 wrong usage; 130 interrupted.
+        0 done; 1 could not be done; 2 the line could not be read; 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name of a file that the terminal cannot show
+    ended: list[int] = []
     try:
-        with _ends_like_an_interrupt(), _warnings_in_a_line("--quiet" in arguments):
+        with _interrupted_by(ended), _warnings_in_a_line("--quiet" in arguments):
             code = app(arguments, prog_name="swinprune", standalone_mode=False) or 0
     except WRONG_USE as error:
-        complain(error.format_message())
+        complain(_usage(error, arguments))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
@@ -79,24 +84,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return NOT_DONE
     except EXPECTED as error:
-        complain(sentence(error))
-        return NOT_DONE
+        if not ended:  # else it is an echo of the signal, as a worker process that it ended
+            complain(sentence(error))
+            return NOT_DONE
+        code = INTERRUPTED
     if code == INTERRUPTED:
         complain("Interrupted; what was there before is as it was, and the same command may be run again.")
     return code
 
 
+def _usage(error: typer.BadParameter, arguments: Sequence[str]) -> str:
+    """What was wrong in an argument, what was given, and what the help says of it."""
+    said, option = error.format_message(), getattr(error, "param", None)
+    words = [*pairwise(arguments), *(word.split("=", 1) for word in arguments if "=" in word)]
+    given = [value for name, value in words if option and name in option.opts]
+    return f"{said.rstrip('.')}; got {given[-1]!r}. It is: {option.help}" if given else said
+
+
 @contextmanager
-def _ends_like_an_interrupt() -> Iterator[None]:
-    """A request to end, as schedulers send it, ends the command as Ctrl-C does, so that no half file is left."""
-    before = None
+def _interrupted_by(ended: list[int]) -> Iterator[None]:
+    """A request to end, as schedulers send it, ends the command as Ctrl-C does, so that no half file is left.
+
+    Args:
+        ended: gets the signals that came; what ends in their wake, as threads of libraries do, is silent from then on.
+    """
+
+    def end(number: int, _) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    def unraisable(about: object) -> None:
+        if not ended:
+            hook(about)
+
+    before = {}
     with suppress(ValueError):  # not in the main thread
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):  # else it is someone else's
+                before[number] = signal.signal(number, end)
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     try:
         yield
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -105,7 +137,7 @@ def _warnings_in_a_line(quiet: bool) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not quiet:
-            warnings.filterwarnings("always", category=UserWarning, module=r"swinprune_lite\.")
+            warnings.filterwarnings("default", category=UserWarning, module=r"swinprune_lite\.")
         warnings.showwarning = lambda message, *where: complain(f"Note: {message}")
         yield
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 SHIPPED = Path(__file__).parent / "shipped"
 """Where the data and the trained weights that come with the package lie."""
@@ -38,11 +38,22 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class NoRoomError(OSError):
+    """A file that the disk did not take."""
+
+    def __init__(self, path: Path, said: str) -> None:
+        super().__init__(f"{path} cannot be written ({said}); make room, or give another place.")
+        self.said = said
+
+
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success rename it there, on failure leave nothing.
 
     A reader therefore sees the old file or the new one, never half of it.
+
+    Raises:
+        NoRoomError: no place for it on the disk, whatever library found that out.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,8 +64,24 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if said := _no_room(error):
+            raise NoRoomError(path, said) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _no_room(error: Exception) -> str:
+    """What a library says of a disk that is full; "" of any other error."""
+    if isinstance(error, NoRoomError):  # of a temporary file within
+        return error.said
+    if isinstance(error, OSError):
+        return error.strerror if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO) else ""
+    said = str(error)
+    if isinstance(error, SafetensorError):
+        return found[1] if (found := re.search(r"I/O error: (.*?) \(os error", said)) else ""
+    return "it did not take the whole file" if "inline_container" in said else ""
 
 
 def write_json(path: str | Path, value: object) -> None:
@@ -72,9 +99,9 @@ def require_writable(path: str | Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise type(error)(
-            f"{path} cannot be written ({error.strerror}); give a place where files may be made."
-        ) from error
+        is_file = isinstance(error, (FileExistsError, NotADirectoryError))
+        said = f"{path.parent} is no folder" if is_file else error.strerror
+        raise type(error)(f"{path} cannot be written ({said}); give a place where files may be made.") from error
 
 
 def check_digest(path: str | Path, expected: str) -> None:
@@ -126,7 +153,10 @@ def reason(error: BaseException) -> str:
         said = f" ({named[1]})" if named else ""
         return f"it is damaged, or holds more than weights and settings{said}, which could run code"
     said = textwrap.shorten(str(error), 160, placeholder=" ...")
-    return said if said and isinstance(error, (ValueError, RuntimeError, OSError)) else f"{type(error).__name__} {said}"
+    if isinstance(error, EOFError):
+        return "it is empty, or ends too early"
+    plain = said and isinstance(error, (ValueError, RuntimeError, OSError, SafetensorError))
+    return said if plain else f"{type(error).__name__} {said}".rstrip()
 
 
 def read_safetensors(path: str | Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:

@@ -1,7 +1,7 @@
-"""Docstrings as this project writes them, for Sphinx: what stands before a colon under "Returns:" is no type.
+"""Docstrings as this project writes them, for Sphinx.
 
-napoleon would take "float64 tensor, values in [0, 1]" for the type in "float64 tensor, values in [0, 1]: 1 for the
-largest". So the colon is hidden from it; types come from the annotations. And |w| is an absolute value, a * b a product.
+Under "Returns:" napoleon would take what stands before a colon for a type, such as "float64 tensor, values in [0, 1]".
+So the colon is hidden from it; types come from the annotations. And |w| is an absolute value, a * b a product.
 """
 
 import re

@@ -19,9 +19,11 @@ STRONG = 0.08
 """Chroma from which a colour is one that tells things apart."""
 LIGHT = 0.55
 """Lightness from which it can be seen on a dark page."""
+PALE = 0.36
+"""Lightness of what was a pale fill: light letters can be read on it, and it can be told from the page."""
 IMAGE = re.compile(r'<img ([^>]*?)src="([^"]*_images/[^"]+)\.svg"([^>]*?)/?>')
 FIGURE = re.compile(r"<figure\b.*?</figure>", re.DOTALL)
-COLOUR = re.compile(r"(?<=: )#[0-9a-f]{6}\b")
+COLOUR = re.compile(r'(?<=[:=][ "])#[0-9a-f]{6}\b')
 
 _TO_LMS = np.array([[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566],
                     [0.0883024619, 0.2817188376, 0.6299787005]])  # fmt: skip
@@ -38,7 +40,7 @@ def dark(colour: str) -> str:
     if np.hypot(*rest) >= STRONG or (not np.hypot(*rest) > 0.02 and 0.6 < lightness < 0.75):
         lightness = max(lightness, LIGHT)
     else:
-        lightness = 1.05 - 0.85 * lightness
+        lightness = max(1.05 - 0.85 * lightness, PALE if np.hypot(*rest) > 0.02 else 0)
     return _hex(np.array([lightness, *rest]))
 
 

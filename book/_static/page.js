@@ -17,3 +17,16 @@ function fit() {
 
 addEventListener("load", () => (window.MathJax?.startup?.promise ?? Promise.resolve()).then(fit))
 addEventListener("resize", fit)
+// A term's tip is the glossary's entry, taken out of its list, without links that nobody could reach.
+addEventListener("DOMContentLoaded", () =>
+  window.tippy?.setDefaultProps({
+    onShow(tip) {
+      for (const part of tip.popper.querySelectorAll("dt, dd, a")) {
+        const plain = document.createElement({ DT: "strong", DD: "div", A: "span" }[part.tagName])
+        plain.append(...part.childNodes)
+        part.replaceWith(plain)
+      }
+    },
+  })
+)
+addEventListener("keydown", event => event.key === "Escape" && window.tippy?.hideAll())

@@ -30,7 +30,7 @@ def two_four_masks(model: nn.Module, ratio: float = 0.5) -> Masks:
         parameter name -> bool tensor of its shape, True = kept.
 
     Warns:
-        UserWarning: layers of an attention or MLP stay whole; it names them all.
+        UserWarning: layers of an attention or MLP stay whole; see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 0.5], rows that are no multiple of four, nothing prunable, or weights
@@ -62,7 +62,7 @@ def block_masks(model: nn.Module, ratio: float, block: tuple[int, int] = (16, 16
         parameter name -> bool tensor of its shape, True = kept.
 
     Warns:
-        UserWarning: layers of an attention or MLP stay whole; it names them all.
+        UserWarning: layers of an attention or MLP stay whole; see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 1), another block or one that does not divide a matrix, nothing prunable, or

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.acceleration.energies import energies, singular_values, variances
-from swinprune_lite.anatomy.modules import unpruned_layers
+from swinprune_lite.anatomy.modules import listed, unpruned_layers
 from swinprune_lite.anatomy.parts import HEADS, HIDDEN, PART_KINDS, Part, parts
 from swinprune_lite.pruning.cost import macs_and_positions
 from swinprune_lite.pruning.criteria import check_statistics
@@ -64,7 +64,7 @@ def structured_masks(
         parameter name -> bool tensor of its shape, True = kept, for fc1, fc2, qkv and proj.
 
     Warns:
-        UserWarning: layers of an attention or MLP stay whole, since their groups cannot leave; it names them all.
+        UserWarning: layers of an attention or MLP stay whole, since their groups cannot leave; see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 1) or beyond what can go, a `multiple` below 1, a negative `heads_share`,
@@ -77,8 +77,8 @@ def structured_masks(
         raise ValueError(f"ratio must be a number in [0, 1), the share of the model's MACs to remove; got {ratio!r}.")
     if not isinstance(multiple, int) or multiple < 1:
         raise ValueError(f"multiple must be a whole number of hidden units, 1 or more; got {multiple!r}.")
-    if not heads_share >= 0:
-        raise ValueError(f"heads_share must be a number of 0 or more; got {heads_share!r}.")
+    if not 0 <= heads_share < math.inf:
+        raise ValueError(f"heads_share must be a finite number of 0 or more; got {heads_share!r}.")
     if criterion not in CRITERIA:
         raise ValueError(f"Unknown criterion {criterion!r}; choose one of {', '.join(CRITERIA)}.")
     if criterion == "energy" and statistics is not None:
@@ -98,7 +98,7 @@ def structured_masks(
     if left := unpruned_layers(model, [*names, *whole]):
         warnings.warn(
             f"These layers of attention or MLPs in {type(model).__name__} stay whole, since their hidden units or "
-            f"heads cannot leave one by one: {', '.join(left)}.",
+            f"heads cannot leave one by one: {listed(left)}.",
             stacklevel=2,
         )
     dense, positions = macs_and_positions(model, input_size)

@@ -6,7 +6,8 @@ patch merging and the head are AUX-M and kept whole; so are depthwise kernels. W
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from torch import nn
@@ -20,6 +21,8 @@ PROJECTION = re.compile(r"(^|_)(qkvs?|[qkv]_proj|in_proj|query|key|value)(_|$)")
 ATTENTION = r"(^|_)(attn|attention|att|mha|mhsa|mhca|xca)\d*(_|$)"
 BLOCK = re.compile(rf"{ATTENTION}|(^|_)(mlp|ffn?|feed_?forward)\d*(_|$)|{PROJECTION.pattern}")
 """Names of an attention, an MLP, or a layer that only an attention has, by whoever wrote the network."""
+LISTED, ALIKE = 12, 6
+"""Layers that a line names one by one, and kinds of them where they are more."""
 BESIDE = re.compile(r"(linear|fc)_?\d+")
 """Names of an MLP's layers where they stand beside an attention, as in torch's own transformers."""
 
@@ -145,6 +148,20 @@ def unpruned_layers(model: nn.Module, pruned: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def listed(paths: Sequence[str]) -> str:
+    """Layers in a line: each, or, where they are many, those of the same place in every block together.
+
+    Args:
+        paths: of the layers, such as "blocks.0.attn.qkv"; many of them become "blocks.*.attn.qkv (12 layers)".
+    """
+    if len(paths) <= LISTED:
+        return ", ".join(paths)
+    alike = Counter(re.sub(r"(?<![^.])\d+(?![^.])", "*", path) for path in paths)
+    told = [f"{path} ({count} layer{'s' * (count > 1)})" for path, count in alike.most_common()]
+    more = f" and {len(told) - ALIKE} more kinds" if len(told) > ALIKE else ""
+    return f"{len(paths)} layers, {', '.join(told[:ALIKE])}{more}"
+
+
 def _upwards(path: str) -> Iterator[str]:
     """The path and those of what holds it."""
     while path:
@@ -174,15 +191,15 @@ def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
         pruned: names of the parameters that are pruned.
 
     Warns:
-        UserWarning: layers of an attention or MLP are left out, all of which it names, or one of the three
-            pruned modules is empty.
+        UserWarning: layers of an attention or MLP are left out, which it names as `listed` does, or one of the
+            three pruned modules is empty.
 
     Raises:
         ValueError: nothing is pruned.
     """
     name, layers = type(model).__name__, unpruned_layers(model, pruned)
     if not pruned:
-        kept = f"; what is called so is built otherwise: {', '.join(layers)}" if layers else ""
+        kept = f"; what is called so is built otherwise: {listed(layers)}" if layers else ""
         raise ValueError(
             f"{name} has nothing to prune: it has no attention with queries, keys, values and a projection, and no MLP "
             f"of two linear layers or convolutions of 1 x 1, as `anatomy.units` understands them{kept}."
@@ -194,7 +211,7 @@ def tell_of_unpruned(model: nn.Module, pruned: list[str]) -> None:
     if layers:
         told.append(
             f"These layers of attention or MLPs in {name} stay whole, since they are not built as `anatomy.units` "
-            f"understands: {', '.join(layers)}."
+            f"understands: {listed(layers)}."
         )
     if told:
         warnings.warn(" ".join(told), stacklevel=3)

@@ -124,6 +124,8 @@ def check_asked(
     for name, value in (("batch_size", batch_size), ("repeats", repeats), ("warm_up", warm_up), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be 1 or more; got {value!r}.")
+    if threads and threads > (cores := os.cpu_count() or threads):
+        raise ValueError(f"This machine has {cores} logical cores; ask for so many threads at most; got {threads}.")
     for what, asked, known in (("runtime", runtimes, RUNTIMES), ("precision", precisions, PRECISIONS)):
         if not asked:
             raise ValueError(f"Give at least one {what} of {', '.join(known)}.")

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from swinprune_lite.acceleration import block_masks, compact, structured_masks, 
 from swinprune_lite.anatomy.inputs import noise
 from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.clock.timing import SparseLinear, interleaved, speed, zeroed
-from swinprune_lite.files import RESULTS
+from swinprune_lite.files import RESULTS, atomic
 from swinprune_lite.kept import kept
 from swinprune_lite.pruning.cost import cost
 from swinprune_lite.pruning.masks import make_masks
@@ -94,11 +95,20 @@ def prepared(model: nn.Module, images: torch.Tensor, runtime: str) -> Callable[[
 
     Raises:
         ValueError: an unknown runtime.
+        RuntimeError: torch cannot compile the model, as where there is no compiler.
     """
     if runtime == "eager":
         return lambda: model(images)
     if runtime == "torch.compile":
         compiled = torch.compile(model)
+        try:
+            with torch.inference_mode():
+                compiled(images)
+        except (RuntimeError, NotImplementedError) as error:
+            if "can't allocate memory" in str(error):
+                raise
+            said = str(error).strip().partition("\n")[0]
+            raise RuntimeError(f"torch.compile does not do its work here ({said}); leave it out.") from error
         return lambda: compiled(images)
     if runtime == "ONNX Runtime":
         from swinprune_lite.acceleration.onnx_export import export_onnx, session  # needs the extra "onnx"
@@ -175,19 +185,28 @@ def peak_memory(model: nn.Module, batch: int, runtime: str = "eager") -> float:
         model: the network.
         batch: images at a time.
         runtime: "eager" or "ONNX Runtime"; the memory of a compiled model would be its compiler's.
+
+    Raises:
+        MemoryError, RuntimeError: the model does not run, as with more images than there is memory for.
     """
     # A pickle, since compact and sparse layers cannot be built from their weights alone. It is safe to open: this
     # process has just written it, into a folder that nobody else may write.
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model"
         if runtime == "eager":
-            torch.save(model, file)
+            with atomic(file) as temporary:
+                torch.save(model, temporary)
         else:
             from swinprune_lite.acceleration.onnx_export import export_onnx  # needs the extra "onnx"
 
             export_onnx(model, file, batch)
         command = [sys.executable, "-c", _PEAK, str(file), str(batch), runtime]
-        return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+    if told.returncode == -signal.SIGKILL:
+        raise MemoryError(f"the system ended a process that ran batches of {batch} images")
+    if told.returncode:
+        raise RuntimeError(f"Memory was not measured: {told.stderr.strip().rpartition(chr(10))[2] or told.returncode}")
+    return float(told.stdout)
 
 
 def recorded(path: Path = KEPT) -> dict:

@@ -28,7 +28,8 @@ def audit(
 ) -> None:
     """Audit CHECKPOINT of a Swin: how sparse it is, where, beside table 1, and which way of choosing weights it shows.
 
-    The checkpoint is in the naming of Swin's repository or timm's. It is read without running anything in it.
+    The checkpoint is in the naming of Swin's repository or timm's. It is read without running anything in it. The
+    examples name files as the paper's authors publish them; give your own.
 
     Examples:
 
@@ -37,12 +38,14 @@ def audit(
     """
     from rich.text import Text
 
-    from swinprune_lite.files import atomic, sha256
+    from swinprune_lite.files import atomic, require_writable, sha256
     from swinprune_lite.models import checkpoints
     from swinprune_lite.paper import audit as audits
     from swinprune_lite.shell import records
 
     said = Output(json, quiet)
+    if csv:
+        require_writable(csv / "table1.csv")
     name, model = checkpoints.load(checkpoint)
     layers = audits.layer_table(model)
     tables = {
@@ -51,6 +54,17 @@ def audit(
         "methods": audits.hypotheses(layers),
         "layers": layers.drop(columns=["module", "sharp"]).set_index("name"),
     }
+    if dense:
+        tables["against_dense"] = audits.against_dense(model, checkpoints.load(dense)[1]).to_frame()
+    for file, table in tables.items() if csv else ():
+        place, heading = csv / f"{file}.csv", table.head(0).to_csv().encode()
+        if place.exists() and not place.read_bytes().startswith(heading):
+            raise FileExistsError(
+                f"{place} is there already and is no table of `swinprune audit`; give another folder."
+            )
+    for file, table in tables.items() if csv else ():
+        with atomic(csv / f"{file}.csv") as temporary:
+            table.to_csv(temporary)
     digest, verdict = sha256(checkpoint), audits.verdict(layers)
     short = layers.set_index("block " + layers.block.astype(str) + " " + layers.layer)
     said.show(
@@ -62,11 +76,7 @@ def audit(
         Text(f"Looks like: {verdict}.\n{APPROXIMATE}"),
     )
     if dense:
-        tables["against_dense"] = audits.against_dense(model, checkpoints.load(dense)[1]).to_frame()
         said.show(_table(f"Weights treated as the method does on {dense.name}", tables["against_dense"]))
-    for file, table in tables.items() if csv else ():
-        with atomic(csv / f"{file}.csv") as temporary:
-            table.to_csv(temporary)
     results = {"checkpoint": str(checkpoint), "sha256": digest, "paper": name, "verdict": verdict}
     results |= {file: _rows(table) for file, table in tables.items()}
     said.record(records.record("audit", context.params, results))

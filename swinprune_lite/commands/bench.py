@@ -17,7 +17,7 @@ def bench(
     model: options.Model,
     against: options.Against = None,
     batch_size: Annotated[int, typer.Option(help="Images at a time.")] = 1,
-    threads: Annotated[int | None, typer.Option(help="Of the processor; by default torch's own number.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Of the processor.", show_default="torch's own number")] = None,
     runtime: Annotated[str, typer.Option(help=f"With commas between: {', '.join(RUNTIMES)}.")] = "eager",
     precision: Annotated[
         str, typer.Option(help="With commas between: float32, bfloat16, float16; onnx takes float32 alone.")
@@ -53,11 +53,14 @@ def bench(
     from swinprune_lite.clock.energy import Meter
     from swinprune_lite.shell import records
     from swinprune_lite.shell.named import file_of
+    from swinprune_lite.training.memory import advise_on_memory
 
     said, where = Output(json, quiet), options.device(device)
     if output:
         records.claim(output, "bench")
-    runtimes = [RUNTIMES.get(word, word) for word in words(runtime)]
+    if unknown := [word for word in words(runtime) if word not in RUNTIMES]:
+        raise ValueError(f"Unknown --runtime {unknown[0]!r}; choose of {', '.join(RUNTIMES)}.")
+    runtimes = [RUNTIMES[word] for word in words(runtime)]
     asked = [(model, arch), (against, against_arch)][: 2 if against else 1]
     loaded = [options.load(name, architecture, img_size) for name, architecture in asked]
     described = [records.described(each) for each in loaded]
@@ -66,7 +69,7 @@ def bench(
     limits = (batch_size, runtimes, words(precision), repeats, warm_up, threads)
     check_asked(models, *limits)
     meter = Meter.of(where.partition(":")[0])
-    with said.progress("timing", len(runtimes) * len(words(precision))) as bar:
+    with said.progress("timing", len(runtimes) * len(words(precision))) as bar, advise_on_memory(batch_size):
         found = measured(models, *limits, meter=meter, progress=lambda done, total: bar.reach(done))
     if not meter.counters:
         said.note(f"Energy was not measured: {meter.missing}.")

@@ -16,9 +16,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace what OUTPUT holds.")] = False,
     batch_size: Annotated[int, typer.Option(help="Images at a time.", min=1)] = 1,
     dynamic_batch: Annotated[bool, typer.Option("--dynamic-batch", help="Any number of images at a time.")] = False,
-    opset: Annotated[int | None, typer.Option(help="Version of ONNX's operators.", min=18)] = None,
+    opset: Annotated[
+        int | None, typer.Option(help="Version of ONNX's operators.", show_default="the exporter's own", min=18)
+    ] = None,
     atol: Annotated[
-        float | None, typer.Option(help="By how much a logit may differ; default: a share of the largest.", min=0)
+        float | None, typer.Option(help="By how much a logit may differ.", show_default="a share of the largest", min=0)
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32, or float16.")] = "float32",
     arch: options.Arch = None,
@@ -43,15 +45,20 @@ def export(
     said = Output(json, quiet)
     types = {str(kind).removeprefix("torch."): kind for kind in TOLERANCE}
     if dtype not in types:
-        raise typer.BadParameter(f"--dtype is one of {', '.join(types)}; got {dtype!r}.")
+        raise ValueError(f"--dtype is one of {', '.join(types)}; got {dtype!r}.")
     output = output or Path(f"{Path(model).name.removesuffix('.safetensors')}.onnx")
     note = Path(f"{output}.json")
-    for path in (output, note):
-        require_writable(path)
-    if output.exists() and not force:
-        raise FileExistsError(f"{output} is there already; give another --output, or --force.")
+    require_writable(output)
+    if force:
+        require_writable(note)
+    else:
+        records.claim(note, "export")
     loaded = options.load(model, arch, img_size)
     about = records.described(loaded)
+    if earlier := None if force else records.earlier("export", output, note, context.params, about):
+        said.note(f"{output} is there already, made by the same command; nothing was done.")
+        said.record(earlier)
+        return
     with said.progress("exporting and comparing"), atomic(output) as temporary:
         difference = export_onnx(
             loaded.model, temporary, batch_size, loaded.image_size, opset, dynamic_batch, atol, types[dtype]
@@ -59,9 +66,9 @@ def export(
         made = records.file_made(output, temporary)
         results = {"output": made, "largest_difference": difference, "atol": atol, "dtype": dtype}
         record = records.record("export", context.params, results, about)
+        if not force:
+            records.earlier("export", output, note, context.params, about)  # that another run has made meanwhile
         records.write(note, record)  # before the file has its name: where that is, the record is too
-        if output.exists() and not force:
-            raise FileExistsError(f"{output} was made by another run in the meantime; it is left as it is.")
     said.show(
         f"Written: {output} ({made['bytes'] / 1e6:,.2f} MB). The largest difference of a logit from torch's is "
         f"{difference:.2g}."

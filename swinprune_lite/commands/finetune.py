@@ -18,17 +18,22 @@ def finetune(
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Half of them warm-up.")] = 30,
     lr: Annotated[
-        float | None, typer.Option(help="Highest learning rate; by default the paper's, scaled with the batch.")
+        float | None,
+        typer.Option(help="Highest learning rate.", show_default="the paper's, 2e-5 for 512 images a step"),
     ] = None,
     teacher: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Learn what it says, such as the dense model, not the labels.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step, all processes together.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step, all processes together.", show_default="128")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="At most so many an epoch, for a trial.", min=1)] = None,
     images: Annotated[int | None, typer.Option(help="That top-1 is measured on, the first so many.", min=1)] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with what OUTPUT holds.")] = True,
     ratio: Annotated[float | None, typer.Option(help="Prune MODEL first, of so large a share of its weights.")] = None,
-    method: Annotated[str | None, typer.Option(help="By which --ratio prunes: dimap (default), lamp, ...")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="By which --ratio prunes: dimap, lamp, ...", show_default="dimap")
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option(help="Images and recipe of the notebooks: lite, imagenette, imagenet or folder; see the book."),
@@ -48,7 +53,7 @@ def finetune(
 
     `accelerate launch -m swinprune_lite finetune ...` shares the batches among processes; OUTPUT must be a folder that
     all of them see. After a kill the same command goes on from the last whole epoch, to the same losses. OUTPUT gets
-    latest.safetensors and best.safetensors (by top-1 on val), which every command takes as a MODEL, record.json,
+    latest.safetensors and best.safetensors (by top-1 on val), which every command that has a MODEL takes, record.json,
     losses.csv, epochs.json (top-1 before and after every epoch), and run.json and state.pt, which it goes on by.
 
     Examples:

@@ -20,7 +20,7 @@ def grid(
     ] = "none",
     images: Annotated[int | None, typer.Option(help="Only the first so many, which are a sample of all.")] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes of this machine; by default one a GPU, or else a core.")
+        int | None, typer.Option(help="Processes of this machine.", show_default="one a GPU, or else a core")
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, such as tcp://10.0.0.1:8786, instead.")

@@ -11,6 +11,9 @@ from swinprune_lite.shell.output import Output, count
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+SHOWN = 0.0005
+"""Share of zeros from which a line tells it: a few weights of any model are zero, which no pruning made so."""
+
 
 def inspect(
     context: typer.Context,
@@ -37,7 +40,7 @@ def inspect(
     from swinprune_lite.shell.tree import tree
 
     if checkpoint and arch:
-        raise typer.BadParameter("With --checkpoint MODEL names the architecture; leave --arch out.")
+        raise ValueError("With --checkpoint MODEL names the architecture; leave --arch out.")
     said = Output(json, quiet)
     loaded = options.load(checkpoint or model, model if checkpoint else arch, img_size)
     about = records.described(loaded)
@@ -52,9 +55,8 @@ def _drawn(about: Mapping, found: Mapping, layers: bool) -> "Tree":
     from rich.tree import Tree
 
     height, width = about["image_size"]
-    kept = (
-        "" if about["nonzero_parameters"] == about["parameters"] else f", {count(about['nonzero_parameters'])} not zero"
-    )
+    zeros = 1 - about["nonzero_parameters"] / about["parameters"]
+    kept = f", {count(about['nonzero_parameters'])} not zero" if zeros >= SHOWN else ""
     top = Tree(
         f"{about['name']} ({about['architecture']}): {count(about['parameters'])} parameters"
         f"{kept}, {count(about['macs'])} MACs for an image of {height} x {width}, {about['classes']} classes"
@@ -88,7 +90,7 @@ def _summed(rows: list[Mapping]) -> str:
     parameters = sum(row["parameters"] for row in rows)
     zeros = sum(row["sparsity"] * row["parameters"] for row in rows)
     said = f"{count(parameters)} parameters, {count(sum(row['macs'] for row in rows))} MACs"
-    if zeros:
+    if parameters and zeros / parameters >= SHOWN:
         said += f", {zeros / parameters:.1%} zeros"
         if all(row["two_four"] for row in rows):
             said += " in a 2:4 pattern"

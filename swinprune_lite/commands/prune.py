@@ -10,8 +10,6 @@ import typer
 from swinprune_lite.shell import options
 from swinprune_lite.shell.output import Output, change
 
-SAME = ("json", "quiet", "output", "force")  # arguments that do not change what is written
-
 
 def prune(
     context: typer.Context,
@@ -29,27 +27,28 @@ def prune(
     method: Annotated[
         str | None,
         typer.Option(
-            help="dimap (the default), lamp, uniform, global, module-magnitude, random, erk or uniform+.",
-            show_default=False,
+            help="dimap, lamp, uniform, global, module-magnitude, random, erk or uniform+.",
+            show_default="dimap",
         ),
     ] = None,
     criterion: Annotated[
         str | None,
         typer.Option(
-            help="In place of the method's: relative_energy, magnitude, random; with --calibrate wanda, obs, "
-            "activation_energy, between(0.5). With --structured: energy, variance, singular values.",
+            help="relative_energy, magnitude, random; with --calibrate wanda, obs, activation_energy, between(0.5). "
+            "With --structured: energy, variance, singular values.",
+            show_default="the method's own; energy",
         ),
     ] = None,
     grouping: Annotated[
         str | None,
         typer.Option(
-            help="In place of the method's: by_module, whole_model, by_layer, by_block, by_stage, "
-            "by_module_and_stage or by_fan_in.",
+            help="by_module, whole_model, by_layer, by_block, by_stage, by_module_and_stage or by_fan_in.",
+            show_default="the method's own",
         ),
     ] = None,
     budget: Annotated[
         str | None,
-        typer.Option(help="In place of the method's: same_share, erdos_renyi_kernel, uniform_plus or alpha."),
+        typer.Option(help="same_share, erdos_renyi_kernel, uniform_plus or alpha.", show_default="the method's own"),
     ] = None,
     repair: Annotated[
         bool,
@@ -62,10 +61,16 @@ def prune(
         bool, typer.Option("--structured", help="Take whole heads and hidden units: smaller matrices, less time.")
     ] = False,
     multiple: Annotated[
-        int | None, typer.Option(help="Hidden units leave in groups of so many, with --structured.", min=1)
+        int | None,
+        typer.Option(
+            help="Hidden units leave in groups of so many, with --structured; of a narrow MLP in smaller ones.",
+            show_default="64",
+            min=1,
+        ),
     ] = None,
     head_ratio: Annotated[
-        float | None, typer.Option(help="What heads lose, times what hidden units do, with --structured.", min=0)
+        float | None,
+        typer.Option(help="What heads lose, times what hidden units do, with --structured.", show_default="1.2", min=0),
     ] = None,
     ignore: Annotated[
         list[str] | None,
@@ -88,8 +93,8 @@ def prune(
 ) -> None:
     """Prune MODEL to a target, repair it, and write it. No image is used without --calibrate.
 
-    Writes OUTPUT.safetensors, which every command takes as a MODEL, and OUTPUT.json, the record of what was done.
-    Where OUTPUT is a folder, or not given, they are named after the model and what was asked.
+    Writes OUTPUT.safetensors, which every command that has a MODEL takes as one, and OUTPUT.json, the record of what
+    was done. Where OUTPUT is a folder, or not given, they are named after the model and what was asked.
 
     Examples:
 
@@ -99,7 +104,7 @@ def prune(
     from swinprune_lite.files import atomic, require_writable
     from swinprune_lite.shell import records
     from swinprune_lite.shell.keeping import keep
-    from swinprune_lite.shell.pruned import Asked, method_name
+    from swinprune_lite.shell.pruned import Asked, method_name, told_of_dense
     from swinprune_lite.shell.pruned import prune as cut
 
     said = Output(json, quiet)
@@ -112,8 +117,11 @@ def prune(
     file, note = Path(f"{place}.safetensors"), Path(f"{place}.json")
     if not dry_run:
         require_writable(file)
-        require_writable(note)
-        if earlier := _done(file, note, context.params, about, force):
+        if force:
+            require_writable(note)
+        else:
+            records.claim(note, "prune")
+        if earlier := None if force else records.earlier("prune", file, note, context.params, about):
             said.note(f"{file} is there already, made by the same command; nothing was done.")
             _tell(said, earlier)
             return
@@ -122,14 +130,15 @@ def prune(
         _tell(said, records.record("prune", context.params, found.results, about, device))
         return
     kept = {key: found.results[key] for key in ("method", "structured", "repair", "asked", "calibration")}
-    pruned = kept | {"ratio": found.results["achieved"]["ratio"], "of": about["name"], "dense_sha256": _dense(about)}
+    pruned = kept | {"ratio": found.results["achieved"]["ratio"], "of": about["name"], **told_of_dense(about)}
     with said.progress("writing"), atomic(file) as temporary:
         keep(found.model, temporary, loaded.architecture, loaded.arguments, loaded.image_size, pruned,
              None if structured else found.masks, dtype)  # fmt: skip
         made = records.file_made(file, temporary)
         record = records.record("prune", context.params, found.results | {"output": made}, about, device)
+        if not force:
+            records.earlier("prune", file, note, context.params, about)  # that another run has made in the meantime
         records.write(note, record)  # before the file has its name: where that is, the record is too
-        _done(file, note, context.params, about, force)
     _tell(said, record)
 
 
@@ -140,37 +149,6 @@ def _place(output: Path | None, model: str, asked: str) -> Path:
         name = re.sub(r"[^\w.+-]+", "-", f"{Path(model).name.removesuffix('.safetensors')}-{asked}")
         return output / name
     return output.with_suffix("") if output.suffix == ".safetensors" else output
-
-
-def _done(file: Path, note: Path, arguments: Mapping[str, object], model: Mapping[str, object], force: bool) -> dict:
-    """The record of a file that the same command has made already; {} where there is no file.
-
-    Raises:
-        FileExistsError: there is a file that something else has made.
-    """
-    from swinprune_lite.files import sha256
-    from swinprune_lite.shell import records
-
-    if force or not file.exists():
-        return {}
-    try:
-        found = records.read(note)
-        now = records.record("prune", arguments, {}, model)
-        same = all(
-            {key: value for key, value in found[what].items() if key not in SAME}
-            == {key: value for key, value in now[what].items() if key not in SAME}
-            for what in ("arguments", "model")
-        )
-        if same and found["results"]["output"]["sha256"] == sha256(file):
-            return found
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
-    raise FileExistsError(f"{file} is there already, of another command; give another --output, or --force.")
-
-
-def _dense(model: Mapping[str, object]) -> str:
-    """Digest of the dense weights: of what was pruned twice, those before the first time."""
-    return (model["pruned"] or {}).get("dense_sha256") or model["sha256"]
 
 
 def _tell(said: Output, record: Mapping[str, object]) -> None:

@@ -37,13 +37,12 @@ def report(
     - `swinprune report half.json`
     - `swinprune report half.json evaluated.json timed.json --lang ja,en --output decision.html`
     """
-    from swinprune_lite.report import page_data, read_records, write_report
+    from swinprune_lite.report import claim_page, page_data, read_records, write_report
     from swinprune_lite.shell import records as shell
 
     said = Output(json, quiet)
     paths = [path.with_suffix(".json") if path.suffix == ".safetensors" else path for path in records]
-    if output.resolve() in [path.resolve() for path in paths]:
-        raise ValueError(f"{output} is one of the records; give another --output.")
+    claim_page(output)
     data = page_data(*read_records(paths))
     languages = [word.strip() for word in lang.split(",") if word.strip()]
     page = write_report(data, output, languages)

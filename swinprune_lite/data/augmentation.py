@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from timm.data import create_transform
+from timm.data.auto_augment import posterize
 from timm.models import PretrainedCfg
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.datasets import ImageFolder
 
-from swinprune_lite.data.folders import Transform, open_folder, require_counts, workers
+from swinprune_lite.data.folders import Transform, open_folder, require_counts, undisturbed, workers
 
 SWIN_AUGMENTATION = {
     "color_jitter": 0.4, "auto_augment": "rand-m9-mstd0.5-inc1", "re_prob": 0.25, "re_mode": "pixel", "re_count": 1,
@@ -54,10 +56,22 @@ def training_images(
         transform.input_size, is_training=True, interpolation=transform.interpolation, mean=transform.mean,
         std=transform.std, **(SWIN_AUGMENTATION if augmentation is None else augmentation),
     )  # fmt: skip
+    for step in augment.transforms:
+        for operation in getattr(step, "ops", ()):
+            if operation.aug_fn is posterize:
+                operation.aug_fn = _posterized
     dataset = _Augmented(open_folder(folder, config, augment), seed)
     batch_size = min(batch_size, len(dataset) // 2 * 2 or 1)
     order = _EpochOrder(dataset, None if steps is None else steps * batch_size)
-    return DataLoader(dataset, batch_size, sampler=order, num_workers=workers(len(dataset)), drop_last=True)
+    return DataLoader(
+        dataset, batch_size, sampler=order, num_workers=workers(len(dataset)), drop_last=True,
+        worker_init_fn=undisturbed,
+    )  # fmt: skip
+
+
+def _posterized(image: Image.Image, bits: int, **_) -> Image.Image:
+    """timm's; of no bit, which timm draws now and then, black as always: Pillow 13 refuses to make that."""
+    return posterize(image, bits) if bits else Image.new(image.mode, image.size)
 
 
 class _EpochOrder(Sampler[int]):

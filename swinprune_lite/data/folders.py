@@ -5,6 +5,7 @@ They come in one fixed, shuffled order, so that the first so many of them are a 
 
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -208,8 +209,15 @@ def workers(images: int) -> int:
     return min(8, os.cpu_count() or 1) if images >= MANY else 0
 
 
+def undisturbed(worker: int) -> None:
+    """What a worker process begins with: Ctrl-C reaches it too, and the main process is the one to end it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _decode(test: FolderImages) -> DataLoader:
-    return DataLoader(Subset(test.dataset, test.order), test.batch_size, num_workers=workers(test.images))
+    chosen, count = Subset(test.dataset, test.order), workers(test.images)
+    return DataLoader(chosen, test.batch_size, num_workers=count, worker_init_fn=undisturbed)
 
 
 _DECODED: dict[tuple, tuple[list, list[tuple[torch.Tensor, torch.Tensor]]]] = {}

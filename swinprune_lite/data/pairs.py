@@ -17,6 +17,8 @@ import torch.nn.functional as F
 from swinprune_lite.files import RESTORE, SHIPPED, check_digest
 
 GARMENTS = ["T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
+PAIR_NAMES = tuple(f"{left} + {right}" for left in GARMENTS for right in GARMENTS)
+"""Of the classes of pairs, in the order of lite models."""
 MEAN, STD = 0.2860, 0.3530  # of Fashion-MNIST's training pixels, in [0, 1]
 DIGESTS = {
     "test": "b2ff50e81efc70b3532aae739d091c30b3753cbeab25a1b8f7db8edcd575ed65",

@@ -17,6 +17,7 @@ from swinprune_lite.figures.style import (
     MODULE_COLOURS,
     PRODUCTS,
     WIDTH,
+    short_name,
 )
 
 
@@ -70,7 +71,7 @@ def module_map(model: nn.Module, title: str) -> Figure:
         if "." in after and before.split(".")[0] != after.split(".")[0]:
             axes.axvline(position + 0.5, color=LINE, linewidth=0.8, linestyle=":")
     axes.grid(axis="x", visible=False)
-    axes.set(xlabel="place in the network (stage.block)", ylabel="parameters (millions)", title=title)
+    axes.set(xlabel="place in the network (stage.block)", ylabel="parameters (millions)", title=short_name(title))
     axes.tick_params(axis="x", rotation=60)
     axes.legend(title="module", loc="upper left")
     return figure

@@ -71,7 +71,7 @@ def keep_ratios(kept: pd.DataFrame) -> Figure:
         axes.axvline(number - 0.5, color=LINE, linewidth=1, linestyle=":")
     for stage, rows in kept.groupby("stage"):
         axes.text(rows.index.to_numpy().mean(), 102, stage, ha="center", fontsize=10)
-    axes.text(-0.01, 102, "stage", ha="right", fontsize=10, transform=axes.get_yaxis_transform())
+    axes.set_title("stage", loc="left", fontsize=10, pad=2)
     axes.grid(axis="x", visible=False)
     axes.set(xlabel="layer (QKV, PRJ, FC1, FC2 of each block in turn)", ylabel="weights kept (%)", ylim=(0, 110))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)

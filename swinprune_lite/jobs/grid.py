@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from swinprune_lite.files import RESULTS, home, require_writable
+from swinprune_lite.jobs.processes import unheard
 from swinprune_lite.measurements.intervals import accuracy, paired_difference
 from swinprune_lite.measurements.measure import COMPACT, WITH_HEAD, measure, method_of, pattern_of, ways
 from swinprune_lite.measurements.profile import Profile
@@ -43,6 +44,13 @@ class Unit:
     def key(self) -> str:
         """The store's: SHA-256 over what is asked, the weights and the images."""
         return question(self.profile, self.setting)
+
+    @property
+    def told(self) -> str:
+        """In a few words, such as "swin_lite_tiny, lamp at 0.5, refit"."""
+        setting = self.setting
+        cut = "dense" if setting.method == "dense" else f"{setting.method} at {setting.ratio:g}"
+        return ", ".join(filter(None, (setting.model, cut, setting.repair)))
 
 
 def units(
@@ -171,7 +179,7 @@ def fill(
         ConnectionError: no scheduler at the address.
         ValueError: fewer workers than 1, both ways asked for, or units that could not be measured; the others are kept.
     """
-    if workers is not None and (scheduler or workers < 1):
+    if scheduler == "" or (workers is not None and (scheduler or workers < 1)):
         raise ValueError("Give either a number of workers, 1 or more, or the address of a scheduler.")
     found = there(wanted) if known is None else dict(known)
     progress(len(found))
@@ -186,7 +194,8 @@ def fill(
         raise ImportError(MISSING) from error
     failed = []
     with ExitStack() as stack:
-        client = _client(stack, workers, scheduler)
+        with unheard():
+            client = _client(stack, workers, scheduler)
         futures = [
             client.submit(_measured, unit.profile, unit.setting, store_of(unit), key=key)
             for key, unit in missing.items()
@@ -203,9 +212,10 @@ def fill(
             progress(len(found))
     if failed:
         unit, error = failed[0]
-        said = f"{_TRIES + 1} workers died of it" if isinstance(error, distributed.KilledWorker) else error
+        died = isinstance(error, distributed.KilledWorker)
+        said = f"{_TRIES + 1} workers died of it" if died else str(error).rstrip(".") or type(error).__name__
         raise ValueError(
-            f"{len(failed)} of {len(missing)} measurements failed, the first ({unit.setting}) since: {said} The others "
+            f"{len(failed)} of {len(missing)} measurements failed, the first ({unit.told}) since: {said}. The others "
             "are kept; the same command measures these alone."
         )
     return found

@@ -10,7 +10,7 @@ from swinprune_lite.anatomy.inputs import image_shape
 from swinprune_lite.data.augmentation import training_images
 from swinprune_lite.data.folders import FolderImages, Transform, evaluation_images, require_counts
 from swinprune_lite.data.listing import listing_digest, require_same_classes, split_folder
-from swinprune_lite.data.pairs import DIGESTS, GARMENTS, SPLITS, FashionPairs, lite_data
+from swinprune_lite.data.pairs import DIGESTS, GARMENTS, PAIR_NAMES, SPLITS, FashionPairs, lite_data
 from swinprune_lite.files import parse_json
 from swinprune_lite.models.lite import INPUT_SIZE
 from swinprune_lite.shell.named import Loaded
@@ -102,19 +102,25 @@ class Data:
 
         Raises:
             FileNotFoundError: no such folder or split, or no images in it.
-            ValueError: classes that are not the model's, or an unknown split.
+            ValueError: classes that are not the model's, an unknown split, or more images than there are.
         """
         require_counts(images=images)
+        found = self._test(split)
+        if images is None:
+            return found
+        if images > found.images:
+            raise ValueError(f"There are {found.images:,} images, fewer than {images:,}; ask for no more.")
+        some = {"right": found.right[:images]} if self.pairs else {"order": found.order[:images]}
+        return replace(found, **some)
+
+    def _test(self, split: str) -> FolderImages | FashionPairs:
         if not self.pairs:
             _require(self.folder)
-            return evaluation_images(
-                split_folder(self.folder, split), self.config, self.transform, self.batch_size, images
-            )
+            return evaluation_images(split_folder(self.folder, split), self.config, self.transform, self.batch_size)
         known = {"val": "test"} | {name: name for name in SPLITS if name not in ("train", "calibration")}
         if split not in known:
             raise ValueError(f"The pairs that ship have no split {split!r}; choose one of {', '.join(known)}.")
-        found = lite_data(known[split], self.batch_size)
-        return found if images is None else replace(found, right=found.right[:images])
+        return lite_data(known[split], self.batch_size)
 
     def train(self, seed: int, processes: int = 1, steps: int | None = None) -> Iterable:
         """Augmented images of the split "train", for one of so many processes; an epoch is all of them, or `steps`.
@@ -134,9 +140,7 @@ class Data:
     def class_names(self, test: FolderImages | FashionPairs) -> dict[int, str]:
         """The names of the classes that have images, by the model's numbers."""
         if isinstance(test, FashionPairs):
-            return {
-                10 * a + b: f"{left}, {right}" for a, left in enumerate(GARMENTS) for b, right in enumerate(GARMENTS)
-            }
+            return dict(enumerate(PAIR_NAMES))
         number: Callable[[int], int] = test.dataset.target_transform
         return {number(index): name for index, name in enumerate(test.dataset.classes)}
 

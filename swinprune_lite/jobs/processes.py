@@ -1,6 +1,7 @@
 """One device or many: the Accelerator of a command, under `accelerate launch` or alone."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -29,3 +30,16 @@ def accelerated(device: str) -> Iterator[Accelerator]:
     yield accelerator
     accelerator.wait_for_everyone()
     accelerator.end_training()
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Ctrl-C waits until this is over; threads that begin meanwhile, and processes that these begin, never hear it.
+
+    A terminal sends it to all processes of a command, and only the first is to answer, and to end the others.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

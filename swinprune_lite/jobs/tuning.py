@@ -10,6 +10,7 @@ from pathlib import Path
 from accelerate import Accelerator
 
 from swinprune_lite.anatomy.inputs import image_shape
+from swinprune_lite.data.folders import require_counts
 from swinprune_lite.jobs.images import Data, config_of
 from swinprune_lite.measurements.intervals import accuracy, share
 from swinprune_lite.measurements.profile import Profile, replicate
@@ -23,7 +24,8 @@ from swinprune_lite.shell import options
 from swinprune_lite.shell.keeping import keep
 from swinprune_lite.shell.named import Loaded
 from swinprune_lite.shell.output import Output
-from swinprune_lite.shell.records import file_made
+from swinprune_lite.shell.pruned import told_of_dense
+from swinprune_lite.shell.records import described, file_made
 from swinprune_lite.studies.profiles import SWIN_BATCH, get_profile
 from swinprune_lite.training.evaluate import Answers, answers
 from swinprune_lite.training.memory import advise_on_memory
@@ -32,6 +34,8 @@ from swinprune_lite.training.runs import BEST, LATEST, tune
 from swinprune_lite.types import Batches, Masks
 
 BATCH, RATIO, METHOD = 128, 0.55, "dimap"
+SMALLER = "This model was made smaller and has no zeros, so there is nothing to hold."
+WHOLE = "Nothing in this model is pruned, so nothing is held at zero; --ratio prunes it first."
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,11 @@ class Job:
         start = f"{self.profile.name}_" if self.profile else ""
         return f"{start}{Path(self.loaded.name).name.replace(':', '_')}{cut}_seed{self.seed}"
 
+    @property
+    def unheld(self) -> str:
+        """Why no zeros are held; "" where masks hold them."""
+        return "" if self.masks else SMALLER if self.pruned else WHOLE
+
     def check_teacher(self, teacher: Loaded | None) -> None:
         """Raise ValueError unless the teacher takes the same images and tells the same number of classes apart."""
         if teacher is None:
@@ -129,6 +138,7 @@ def job_of(asked: Asked, device: str = "cpu", processes: int = 1) -> Job:
         FileNotFoundError: images that are not there.
         ValueError: something that is unknown, missing or does not fit, in one sentence.
     """
+    require_counts(batch_size=asked.batch_size)
     if asked.ratio is not None or asked.profile:
         check_asked(RATIO if asked.ratio is None else asked.ratio, asked.method or METHOD)
     found = _of_profile(asked, device) if asked.profile else _of_data(asked)
@@ -156,7 +166,7 @@ def _of_data(asked: Asked) -> Job:
     if ratio is not None:
         if loaded.masks or pruned:
             raise ValueError(f"{asked.model} is pruned already; leave --ratio out, or give the dense model.")
-        masks, pruned = make_masks(network, ratio, method, seed), _said(loaded.name, loaded.sha256, ratio, method)
+        masks, pruned = make_masks(network, ratio, method, seed), _said(loaded, ratio, method)
     else:
         masks = loaded.masks or {name: kept for name, kept in nonzero_masks(network).items() if not kept.all()}
     about = {
@@ -197,7 +207,7 @@ def _of_profile(asked: Asked, device: str) -> Job:
         network.num_classes, own_arguments(name),
     )  # fmt: skip
     about = {"profile": run.name, "model": name, "method": method, "ratio": ratio, "seed": seed} | digests
-    said = _said(name, digests["weights"], ratio, method)
+    said = _said(loaded, ratio, method)
     masks = make_masks(network, ratio, method, seed)
     return Job(loaded, masks, said, train, test, recipe, run.batch_size, seed, about, run)
 
@@ -218,10 +228,11 @@ def run_job(job: Job, teacher: Loaded | None, folder: Path, accelerator: Acceler
     if job.masks:
         apply_masks(network, job.masks)
     else:
-        said.note("Nothing in this model is pruned, so nothing is held at zero; --ratio prunes it first.")
+        said.note(job.unheld)
     network.to(accelerator.device)
     told = teacher.model.to(accelerator.device) if teacher else None
-    pruned = job.pruned | {"finetuned": {"epochs": job.recipe.epochs, "before_sha256": job.loaded.sha256}}
+    epochs = job.recipe.epochs + (job.pruned.get("finetuned") or {}).get("epochs", 0)
+    pruned = job.pruned | {"finetuned": {"epochs": epochs, "before_sha256": job.loaded.sha256}}
 
     def save(path: Path) -> None:
         plain.load_state_dict(network.state_dict())
@@ -281,9 +292,9 @@ def _recipe(batch_size: int, asked: Asked) -> Recipe:
     return recipe
 
 
-def _said(name: str, sha256: str, ratio: float, method: str) -> dict:
+def _said(loaded: Loaded, ratio: float, method: str) -> dict:
     """What `swinprune prune` would say of these masks."""
     return {
-        "of": name, "dense_sha256": sha256, "method": method, "structured": False, "repair": False,
-        "asked": {"ratio": ratio}, "calibration": None, "ratio": ratio,
+        "of": loaded.name, "method": method, "structured": False, "repair": False, "asked": {"ratio": ratio},
+        "calibration": None, "ratio": ratio, **told_of_dense(described(loaded)),
     }  # fmt: skip

@@ -65,9 +65,14 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a damaged file, one that would run code, or one without weights of a Swin.
+        ValueError: a damaged file, one that would run code, one of this package, or one without weights of a Swin.
     """
     weights = tensors(path)
+    if (path := Path(path)).suffix == ".safetensors" and "swinprune" in read_safetensors(path)[0].get("format", ""):
+        raise ValueError(
+            f"{path} was written by swinprune, so how it was pruned is known; `swinprune inspect` and the record "
+            "beside it tell. The audit is of checkpoints of others."
+        )
     if not any(key.endswith("attn.qkv.weight") for key in weights):
         raise ValueError(
             f"{path} holds no weights of a Swin: nothing in it is named layers.0.blocks.0.attn.qkv.weight."
@@ -133,10 +138,11 @@ def _fitting(name: str, weights: dict[str, torch.Tensor], image_size: tuple[int,
     arguments = {} if image_size is None else {"img_size": image_size}
     with torch.device("meta"):
         about = timm.create_model(name).pretrained_cfg
-    classifier, first = about.get("classifier"), about.get("first_conv")
-    for key in (classifier, str(classifier).removesuffix(".fc")):
-        if isinstance(key, str) and f"{key}.weight" in weights:
-            arguments["num_classes"] = len(weights[f"{key}.weight"])
+    head, first = about.get("classifier"), about.get("first_conv")
+    heads = [head] if isinstance(head, str) else list(head or ())  # of those with a distilled one both are named
+    for key in [*heads, *(each.removesuffix(".fc") for each in heads)]:
+        if f"{key}.weight" in weights or f"{key}.bias" in weights:
+            arguments["num_classes"] = len(weights.get(f"{key}.weight", weights.get(f"{key}.bias")))
             break
     if isinstance(first, str) and f"{first}.weight" in weights:
         arguments["in_chans"] = weights[f"{first}.weight"].shape[1]

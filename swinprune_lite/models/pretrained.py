@@ -19,7 +19,6 @@ from timm.models import PretrainedCfg, get_pretrained_cfg, load_model_config_fro
 from timm.models._hub import load_model_config_from_path
 from torch import nn
 
-from swinprune_lite.anatomy.modules import prunable
 from swinprune_lite.files import check_finite, check_parts, reason, sha256
 from swinprune_lite.models.checkpoints import check_known, create
 
@@ -111,16 +110,11 @@ def load_pretrained(name: str, image_size: tuple[int, int] | None = None) -> nn.
         image_size: (height, width) in pixels; None: the weights' own.
 
     Raises:
-        ValueError: an unknown model, one in which there is nothing to prune, or a file that is damaged or
-            holds something else than its weights.
+        ValueError: an unknown model, or a file that is damaged or holds something else than its weights.
         ConnectionError: the weights are not to be had.
     """
     found, source = config(name), parse_model_name(name)[0]
-    if not prunable(_on_meta(name)):
-        raise ValueError(
-            f"timm knows {name}, but it has no module map: nothing in it is an attention or an MLP as `anatomy.units` "
-            "understands them. Choose a Swin, Swin V2, ViT, DeiT or another transformer."
-        )
+    _on_meta(name)  # what timm cannot build is told before anything is fetched
     path = weights_file(name)
     overlay, size = None if source else {"file": str(path)}, {"img_size": image_size} if image_size else {}
     try:

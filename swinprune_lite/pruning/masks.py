@@ -64,8 +64,8 @@ def make_masks(
         parameter name -> bool tensor of its shape, True = kept. Of equal scores the earlier is kept.
 
     Warns:
-        UserWarning: one of the three pruned modules is empty, or layers of an attention or MLP stay whole; it
-            names them all.
+        UserWarning: one of the three pruned modules is empty, or layers of an attention or MLP stay whole;
+            see `modules.listed`.
 
     Raises:
         ValueError: a ratio outside [0, 1) or too high for "uniform+", an unknown name, a model with
@@ -101,8 +101,8 @@ def make_masks(
         for group, remove, lost in zip(competing, removals, gone):
             if remove < lost and of == "weights":
                 raise ValueError(
-                    f"The masks given as `within` have removed {lost:,} weights of a group, and ratio {ratio} removes "
-                    f"{remove:,} of it; give a higher ratio, or earlier masks."
+                    f"An earlier pruning (`within`) has removed {lost:,} weights of a group, and ratio {ratio} removes "
+                    f"{remove:,} of it; give a higher ratio, which counts those too, or the dense model."
                 )
             masks |= select_within(
                 {name: values(name) for name in group}, max(remove - lost, 0), criterion.score, within

@@ -3,6 +3,6 @@
 from swinprune_lite.report.lite import lite_data
 from swinprune_lite.report.page import page_data
 from swinprune_lite.report.reading import read_records
-from swinprune_lite.report.writing import write_report
+from swinprune_lite.report.writing import claim_page, write_report
 
-__all__ = ["lite_data", "page_data", "read_records", "write_report"]
+__all__ = ["claim_page", "lite_data", "page_data", "read_records", "write_report"]

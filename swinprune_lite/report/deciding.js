@@ -2,7 +2,8 @@
 
 const RANGES = ["images", "price", "watts", "power_price", "speedup"];
 const FIELDS = ["images", "machines", "years", "price", "watts", "power_price", "milliseconds", "speedup"];
-const inputs = { currency: "USD", values: {}, touched: new Set() };
+const CURRENCIES = { en: "USD", ja: "JPY" };
+const inputs = { currency: "", chosen: false, values: {}, touched: new Set() };
 const thresholds = Object.fromEntries(DATA.criteria.map((one) => [one.name, one.threshold]));
 
 // What a field holds until its reader types: a default, or for the times what was measured at the chosen point.
@@ -13,6 +14,12 @@ function given(name) {
   if (name === "milliseconds") return dense?.images_per_second ? [1000 / dense.images_per_second, "measured"] : [unmeasured.milliseconds, "default"];
   if (name === "speedup") return speed ? [[speed.low, speed.high], "measured"] : [unmeasured.speedup, "default"];
   return [common[name] ?? defaults[inputs.currency][name], "default"];
+}
+
+// The language's own currency, until the reader chooses one or types a price.
+function chooseCurrency() {
+  const typed = inputs.chosen || inputs.touched.has("price") || inputs.touched.has("power_price");
+  if (!typed) inputs.currency = CURRENCIES[state.language];
 }
 
 const current = (name) => (inputs.touched.has(name) ? [inputs.values[name], "yours"] : given(name));
@@ -80,12 +87,13 @@ function field(name, end) {
 const tidy = (value) => String(Number(value.toPrecision(4)));
 
 function buildCosts() {
+  chooseCurrency();
   const form = empty(byId("cost-form"));
   const currency = make("select", { id: "currency" }, ...Object.keys(DATA.calculator.defaults).map((code) =>
     make("option", { value: code }, new Intl.DisplayNames([state.language], { type: "currency" }).of(code))));
   currency.value = inputs.currency;
   currency.addEventListener("change", () => {
-    inputs.currency = currency.value;
+    Object.assign(inputs, { currency: currency.value, chosen: true });
     drawCosts();
     drawDecision();
   });

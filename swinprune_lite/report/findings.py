@@ -3,7 +3,9 @@
 Everything is a key of a text and the numbers that it shows; a text is chosen here, by the numbers, and nowhere else.
 """
 
+import math
 from collections.abc import Iterator
+from statistics import NormalDist
 
 from swinprune_lite.report.shape import lowest
 
@@ -14,7 +16,7 @@ CRITERIA = {
     "images": (1, "at least", 1000, "count"),
     "loss": (2, "at most", BEARABLE, "points"),
     "worst_class": (2, "at most", 10.0, "points"),
-    "calibration": (2, "at most", 5.0, "percent"),
+    "calibration": (2, "at most", 2.0, "points"),
     "speedup": (3, "at least", 1.3, "times"),
     "p95": (3, "at most", 100.0, "milliseconds"),
     "memory": (3, "at most", 100.0, "percent"),
@@ -23,6 +25,9 @@ CRITERIA = {
     "saving": (4, "at least", 0.0, "money"),
 }
 """Of the proof of concept: week, sense, threshold to begin with, and unit."""
+
+TAIL = 0.025
+"""Of a 95 % interval, on either side."""
 
 Said = dict[str, object]
 
@@ -80,7 +85,11 @@ class _About:
         return "faster" if speed["low"] > 1 else "slower" if speed["high"] < 1 else "same"
 
     def _worst(self) -> dict | None:
-        """The class that loses most, how many lose more than chance explains, and of how many classes."""
+        """The class that loses most, how many lose more than their own interval, and of how many classes.
+
+        The largest of many changes is large by chance, too, so its interval is as wide as holds for all classes at once
+        (Bonferroni): 1.96 deviations for one class, 3.5 for a hundred.
+        """
         known = [
             (name, change)
             for name, change in zip(self.group["classes"] or [], self.point["class_differences"] or [])
@@ -93,11 +102,11 @@ class _About:
         return {
             "class": name,
             "class_loss": -change["points"],
-            "class_half": change["half"],
+            "class_half": change["half"] * _deviations(len(known)) / _deviations(1),
             "class_images": change["images"],
             "beyond": beyond,
             "classes": len(known),
-            "by_chance": 0.025 * len(known),
+            "by_chance": TAIL * len(known),
             "fewest": min(one["images"] for _, one in known),
         }
 
@@ -129,12 +138,15 @@ class _About:
             return {"key": "risk.unmeasured", "values": {}}
         values = loss | {"top1": self.point["top1"]["percent"], "against": self.point["against"]["percent"]}
         kind = "no_loss" if loss["loss"] - loss["half"] <= 0 else "loss"
-        if worst and worst["class_loss"] > 0:
-            return {"key": f"risk.{kind}_worst", "values": values | worst}
+        if worst:
+            named = worst["class_loss"] > worst["class_half"]
+            return {"key": f"risk.{kind}_{'worst' if named else 'classes'}", "values": values | worst}
         return {"key": f"risk.{kind}", "values": values}
 
     def sure(self) -> Said:
         loss = self._loss()
+        if loss is None and self.point["top1"]:
+            return {"key": "sure.alone", "values": {"images": self.point["images"]} | self.point["top1"]}
         if loss is None:
             return {"key": "sure.unmeasured", "values": {}}
         values = loss | {"images": self.point["images"], "sets": self.point["sets"], "low": loss["loss"] - loss["half"],
@@ -148,14 +160,24 @@ class _About:
         yield _risk("shift", shown, measured=False)
         yield _risk("rare", worst)
         yield _risk("zeros", self._times() if self._speed() else None)
-        known = None
-        if tuned and self.tuned is not self.point and loss:
-            known = {"before": loss["loss"], "before_half": loss["half"], "after": tuned["loss"],
-                     "after_half": tuned["half"]}  # fmt: skip
-        yield _risk("finetuning", known)
+        yield self._finetuning(loss, tuned)
         yield _risk("resolution", _size(self.group), measured=False)
         errors = [self.dense["calibration_error"], self.point["calibration_error"]]
         yield _risk("confidence", None if None in errors else dict(zip(("before", "after"), errors)))
+
+    def _finetuning(self, loss: dict | None, tuned: dict | None) -> Said:
+        """What it wins back: of the loss to the dense model, or else of top-1 alone."""
+        if not self.tuned or self.tuned is self.point:
+            return _risk("finetuning", None)
+        if loss and tuned:
+            return _risk("finetuning", {"before": loss["loss"], "before_half": loss["half"], "after": tuned["loss"],
+                                        "after_half": tuned["half"]})  # fmt: skip
+        before, after = self.point["top1"], self.tuned["top1"]
+        if not before or not after or self.point["images"] != self.tuned["images"]:
+            return _risk("finetuning", None)
+        values = {"before": before["percent"], "before_half": before["half"], "after": after["percent"],
+                  "after_half": after["half"], "images": self.point["images"]}  # fmt: skip
+        return _risk("finetuning", values, measured=False)
 
     def phrases(self) -> Iterator[Said]:
         loss, pace, counts = self._loss(), self._pace(), self._counts()
@@ -185,13 +207,13 @@ class _About:
     def criteria(self) -> dict[str, tuple[float, float] | None]:
         loss, worst, speed = self._loss(), self._worst(), self._speed()
         tuned = self._loss(self.tuned) if self.tuned else None
-        error = self.point["calibration_error"]
+        errors = [self.dense["calibration_error"], self.point["calibration_error"]]
         p95 = self.timing and self.timing["p95_ms"]
         return {
             "images": loss and (self.point["images"],) * 2,
             "loss": loss and _around(loss["loss"], loss["half"]),
-            "worst_class": worst and _around(worst["class_loss"], worst["class_half"]),
-            "calibration": None if error is None else (error, error),
+            "worst_class": worst and _around(worst["class_loss"], worst["class_half"], most=100),
+            "calibration": None if None in errors else (errors[1] - errors[0],) * 2,
             "speedup": speed and (speed["low"], speed["high"]),
             "p95": p95 and (p95, p95),
             "memory": _share(self.timing, self.dense_timing, "peak_memory_bytes"),
@@ -206,13 +228,18 @@ def _risk(name: str, values: dict | None, measured: bool = True) -> Said:
     return {"name": name, "measured": measured and values is not None, "values": values}
 
 
+def _deviations(classes: int) -> float:
+    """Half of an interval, in deviations, that holds for so many classes at once."""
+    return NormalDist().inv_cdf(1 - TAIL / classes)
+
+
 def _size(group: dict) -> dict | None:
     size = group["image_size"]
     return size and {"height": size[0], "width": size[-1]}
 
 
-def _around(value: float, half: float) -> tuple[float, float]:
-    return value - half, value + half
+def _around(value: float, half: float, most: float = math.inf) -> tuple[float, float]:
+    return max(value - half, -most), min(value + half, most)
 
 
 def _share(point: dict | None, dense: dict | None, name: str) -> tuple[float, float] | None:

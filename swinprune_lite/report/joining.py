@@ -1,13 +1,26 @@
 """Records of commands joined: which model each is of, told by the digests of weights."""
 
-import math
 from collections.abc import Sequence
 
 from swinprune_lite.models.lite import LITE_MODELS
-from swinprune_lite.report.reading import JOINED, accuracy, check, number, part, text
-from swinprune_lite.report.shape import cut_point, dense_point, place_of, series_of, set_timing
+from swinprune_lite.report.reading import (
+    JOINED,
+    accuracy,
+    check,
+    count,
+    cuts,
+    maybe,
+    number,
+    part,
+    quantity,
+    rows,
+    size,
+    text,
+)
+from swinprune_lite.report.shape import compare, cut_point, dense_point, place_of, series_of, set_timing
 
-TIMES = ("p50_ms", "p95_ms", "images_per_second", "peak_memory_bytes", "joules_per_image")
+TIMES = {"p50_ms": quantity, "p95_ms": quantity, "images_per_second": quantity, "peak_memory_bytes": number,
+         "joules_per_image": number}  # fmt: skip
 
 
 def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
@@ -21,7 +34,7 @@ def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
         ValueError: no record, a damaged one, one of a command without a place in a report, records of several dense
             models, none of a pruned one, or one of a model that no other record knows.
     """
-    named = [(name, record) for name, record in zip(names, records, strict=True)]
+    named = [each for at, each in enumerate(zip(names, records, strict=True)) if each[1] not in records[:at]]
     if not named:
         raise ValueError("A report needs records; give the JSON files that swinprune prune, evaluate and bench write.")
     for name, record in named:
@@ -39,8 +52,7 @@ def joined(records: Sequence[dict], names: Sequence[str]) -> dict:
 
 
 def _dense_digest(record: dict) -> str:
-    pruned = record["model"].get("pruned")
-    return pruned.get("dense_sha256") or record["model"]["sha256"] if pruned else record["model"]["sha256"]
+    return (record["model"].get("pruned") or {}).get("dense_sha256") or record["model"]["sha256"]
 
 
 def _told(record: dict) -> str:
@@ -51,26 +63,25 @@ class _Joining:
     """Fills a group, record by record."""
 
     def __init__(self, named: list[tuple[str, dict]], digest: str) -> None:
-        self.digest, self.points = digest, {}
+        self.digest, self.points, self.tuned = digest, {}, []
         dense = next((record["model"] for _, record in named if record["model"]["sha256"] == digest), None)
         any_model = dense or named[0][1]["model"]
         lite = str(any_model.get("architecture", "")).split(":")[0] in LITE_MODELS
         self.group = {
-            "name": any_model.get("name") if dense else any_model.get("architecture"),
-            "architecture": any_model.get("architecture"),
+            "name": str(any_model.get("name" if dense else "architecture")),
+            "architecture": str(any_model.get("architecture")),
             "lite": lite,
             "sha256": digest,
-            "image_size": any_model.get("image_size"),
+            "image_size": size(any_model.get("image_size")),
             "classes": None,
             "places": [],
             "series": [],
             "dense": dense_point(),
         }
-        if dense:
-            self._count(named[0][0], dense)
         for command in JOINED:
             for self.name, record in named:
                 if record["command"] == command:
+                    self._count(record["model"])
                     getattr(self, f"_{command}")(record, record["results"])
         if not any(series["points"] for series in self.group["series"]):
             raise ValueError(
@@ -82,63 +93,94 @@ class _Joining:
                 "No record says how large the dense model is; give the record of `swinprune prune`, or one of "
                 "`swinprune evaluate` of the dense model."
             )
+        self._fill_tuned()
         for series in self.group["series"]:
             series["points"].sort(key=lambda point: -point["macs"])
             for point in series["points"]:
-                _compare(point, self.group["dense"])
+                if point["ratio"] is None:
+                    point["ratio"] = 1 - point["macs"] / self.group["dense"]["macs"]
+                compare(point, self.group["dense"])
 
-    def _count(self, name: str, model: dict) -> None:
-        self.group["dense"]["parameters"] = number(name, model, "parameters")
-        self.group["dense"]["macs"] = number(name, model, "macs")
+    def _count(self, model: dict) -> None:
+        """Of the dense model, which a pruned one's file tells of."""
+        pruned = maybe(self.name, model, "pruned")
+        if dense := maybe(self.name, pruned, "dense") if pruned else model:
+            self.group["dense"] |= {key: count(self.name, dense, key) for key in ("parameters", "macs")}
 
     def _prune(self, record: dict, results: dict) -> None:
-        if record["model"].get("pruned"):
-            raise ValueError(
-                f"{self.name} prunes a model that was pruned before; a report is of one cut of a dense one."
-            )
-        achieved, output = part(self.name, results, "achieved"), results.get("output")
-        structured = bool(results.get("structured"))
-        point = cut_point(
-            ratio=number(self.name, achieved, "ratio"),
-            of="macs" if structured else "weights",
-            **_left(self.name, achieved, structured),
-            stages=[self._stage(row) for row in results.get("stages") or []] or None,
-        )
-        self._count(self.name, record["model"])
-        self._add(point, results, 0)
+        achieved, output = part(self.name, results, "achieved"), maybe(self.name, results, "output")
+        if output and text(self.name, output, "sha256") in self.points:  # of another record
+            return
+        stages = [self._stage(row) for row in rows(self.name, results, "stages")] or None
+        point = self._cut([*cuts(self.name, record["model"]), results], achieved, achieved, stages)
         if output:
             point["file_bytes"] = number(self.name, output, "bytes")
-            self.points[text(self.name, output, "sha256")] = point
+            self.points[output["sha256"]] = point
 
     def _stage(self, row: dict) -> dict:
         numbers = {key: number(self.name, row, key) for key in ("weights", "kept", "macs", "kept_macs")}
-        return {"stage": row.get("stage"), "module": str(row.get("module")), **numbers}
+        return {"stage": count(self.name, row, "stage", 0), "module": str(row.get("module")), **numbers}
 
-    def _add(self, point: dict, about: dict, epochs: int) -> None:
+    def _cut(self, history: list[dict], counts: dict, about: dict, stages: list[dict] | None) -> dict:
+        """A new point, in its series.
+
+        Zeros count the zeros of earlier cuts, so their ratio is of the dense model's weights. What follows a cut that
+        made the matrices smaller says how much of those it took, so there the ratio is taken of the dense MACs, later,
+        and no record has what the stages of the dense model lost.
+
+        Args:
+            history: the cuts, the first one first.
+            counts: of the model that came out.
+            about: has the ratio of the last cut.
+            stages: what it took of each.
+        """
+        smaller = [bool(cut.get("structured")) for cut in history]
+        again = any(smaller) and len(history) > 1
+        names = ["structured" if cut.get("structured") else str(cut.get("method")) for cut in history]
+        calibrations, tuned = (
+            [found for cut in history if (found := maybe(self.name, cut, key))] for key in ("calibration", "finetuned")
+        )
+        point = cut_point(
+            ratio=None if again else number(self.name, about, "ratio", most=1),
+            of="macs" if any(smaller) else "weights",
+            **_left(self.name, counts, all(smaller)),
+            stages=None if again else stages,
+        )
         series_of(
             self.group,
-            method=str(about.get("method")),
-            structured=bool(about.get("structured")),
-            repair=bool(about.get("repair")),
-            calibration=(about.get("calibration") or {}).get("images"),
-            epochs=epochs,
+            method=" → ".join(names) if len(names) > 1 else str(history[0].get("method")),
+            structured=any(smaller),
+            repair=any(cut.get("repair") for cut in history),
+            calibration=count(self.name, calibrations[-1], "images") if calibrations else None,
+            epochs=sum(count(self.name, each, "epochs") for each in tuned),
         ).append(point)
+        return point
 
     def _finetune(self, record: dict, results: dict) -> None:
         output = part(self.name, results, "output")
+        if text(self.name, output, "sha256") in self.points:  # of another record
+            return
         before = self._point(record["model"])
         if before is self.group["dense"]:  # cut on the way; what came out says so itself, in its own records
             return
         kept = ("ratio", "of", "parameters", "macs", "stages")
-        point = cut_point(**{key: before[key] for key in kept}, file_bytes=output.get("bytes"))
-        epochs = int(number(self.name, results, "epochs"))
+        point = cut_point(**{key: before[key] for key in kept}, file_bytes=count(self.name, output, "bytes"))
+        epochs = count(self.name, results, "epochs")
         about = next(series for series in self.group["series"] if any(each is before for each in series["points"]))
-        calibration = about["calibration"] and {"images": about["calibration"]}
-        self._add(point, about | {"calibration": calibration}, about["epochs"] + epochs)
-        self.points[text(self.name, output, "sha256")] = point
+        series_of(self.group, **about | {"epochs": about["epochs"] + epochs}).append(point)
+        self.points[output["sha256"]] = point
+        top1, images = part(self.name, results, "top1"), count(self.name, results, "images")
+        for one, when in ((before, "before"), (point, "after")):
+            self.tuned.append((one, accuracy(self.name, part(self.name, top1, when)), images))
+
+    def _fill_tuned(self) -> None:
+        """What fine-tuning itself evaluated, where no other record did, and on no other number of images."""
+        for point, top1, images in self.tuned:
+            if not point["top1"] and self.group["dense"]["images"] in (None, images):
+                point.update(images=images, sets=1, top1=top1)
 
     def _evaluate(self, record: dict, results: dict) -> None:
-        one, other = self._point(record["model"]), results.get("against")
+        one, other = self._point(record["model"]), maybe(self.name, results, "against")
         self._fill(one, results, results)
         if not other:
             return
@@ -152,16 +194,18 @@ class _Joining:
             return
         cut["against"] = accuracy(self.name, (results if cut is second else other)["top1"])
         cut["difference"] = self._change(difference, sign) | {"paired": True}
-        rows = [(row.get("difference"), int(number(self.name, row, "images"))) for row in other.get("classes") or []]
-        if rows and all(isinstance(row, dict) for row, _ in rows):
-            cut["class_differences"] = [self._change(row, sign) | {"images": images} for row, images in rows]
+        changes = [(maybe(self.name, row, "difference"), row) for row in rows(self.name, other, "classes")]
+        if changes and all(change for change, _ in changes):
+            cut["class_differences"] = [
+                self._change(change, sign) | {"images": count(self.name, row, "images", 0)} for change, row in changes
+            ]
 
     def _change(self, row: dict, sign: int) -> dict:
         half = None if row.get("half") is None else number(self.name, row, "half")
-        return {"points": sign * number(self.name, row, "points"), "half": half}
+        return {"points": sign * number(self.name, row, "points", -100, 100), "half": half}
 
     def _fill(self, point: dict, results: dict, about: dict) -> None:
-        images = int(number(self.name, about, "images"))
+        images = count(self.name, about, "images")
         top1 = accuracy(self.name, part(self.name, results, "top1"))
         if point["top1"] and (point["top1"], point["images"]) != (top1, images):
             if point is not self.group["dense"]:
@@ -172,33 +216,33 @@ class _Joining:
                     "models on the same ones."
                 )
         point.update(images=images, sets=1, top1=top1)
-        if results.get("top5"):
-            point["top5"] = accuracy(self.name, results["top5"])
+        if top5 := maybe(self.name, results, "top5"):
+            point["top5"] = accuracy(self.name, top5)
         if results.get("calibration_error") is not None:
             point["calibration_error"] = number(self.name, results, "calibration_error")
-        if results.get("classes"):
-            self._fill_classes(point, results["classes"])
+        if classes := rows(self.name, results, "classes"):
+            self._fill_classes(point, classes)
 
-    def _fill_classes(self, point: dict, rows: list[dict]) -> None:
-        classes = [text(self.name, row, "name") for row in rows]
+    def _fill_classes(self, point: dict, told: list[dict]) -> None:
+        classes = [text(self.name, row, "name") for row in told]
         if self.group["classes"] not in (None, classes):
             raise ValueError(
                 f"{self.name} is of other classes than another record; evaluate all models on one data set."
             )
         self.group["classes"] = classes
         point["recalls"] = []
-        for row in rows:
-            images = int(number(self.name, row, "images"))
-            known = row.get("recall") and images
-            recall = accuracy(self.name, row["recall"]) if known else {"percent": None, "half": None}
+        for row in told:
+            images, known = count(self.name, row, "images", 0), maybe(self.name, row, "recall")
+            recall = accuracy(self.name, known) if known and images else {"percent": None, "half": None}
             point["recalls"].append(recall | {"images": images})
 
     def _bench(self, record: dict, results: dict) -> None:
-        shared = {"machine": text(self.name, results, "machine"), "threads": results.get("threads"),
-                  "batch_size": int(number(self.name, results, "batch_size"))}  # fmt: skip
+        shared = {"machine": text(self.name, results, "machine")}
+        shared |= {key: count(self.name, results, key) for key in ("threads", "batch_size")}
         cut, places = set(), {}
-        told = {model["sha256"]: model for model in (record["model"], results.get("against")) if model}
-        for row in results.get("rows") or []:
+        models = filter(None, (record["model"], maybe(self.name, results, "against")))
+        told = {text(self.name, model, "sha256"): model for model in models}
+        for row in rows(self.name, results, "rows"):
             digest = text(self.name, row, "sha256")
             point = self._point(told.get(digest, {"sha256": digest}))
             place = place_of(
@@ -208,20 +252,23 @@ class _Joining:
                 precision=text(self.name, row, "precision"),
             )
             places[row["runtime"], row["precision"]] = place
-            timing = {key: None if row.get(key) is None else number(self.name, row, key) for key in TIMES}
+            timing = {key: None if row.get(key) is None else read(self.name, row, key) for key, read in TIMES.items()}
             set_timing(point, place, timing)
             if point is self.group["dense"]:
-                point["file_bytes"] = point["file_bytes"] or row.get("file_bytes")
+                point["file_bytes"] = point["file_bytes"] or (
+                    row.get("file_bytes") and count(self.name, row, "file_bytes")
+                )
             else:
                 cut.add(row["sha256"])
-        for row in results.get("ratios") or []:
+        for row in rows(self.name, results, "ratios"):
             if len(cut) != 1:
                 continue
             place = places.get((row.get("runtime"), row.get("precision")))
             point = self.points[next(iter(cut))]
             if place is None or not self.group["dense"]["timings"]:
                 continue
-            speedup = {key: number(self.name, part(self.name, row, "speedup"), key) for key in ("ratio", "low", "high")}
+            found = part(self.name, row, "speedup")
+            speedup = {key: quantity(self.name, found, key) for key in ("ratio", "low", "high")}
             if record["model"]["sha256"] == self.digest:  # it is the dense model's, over the pruned one's
                 speedup = {"ratio": 1 / speedup["ratio"], "low": 1 / speedup["high"], "high": 1 / speedup["low"]}
             theory = self.group["dense"]["macs"] and self.group["dense"]["macs"] / point["macs"]
@@ -230,55 +277,23 @@ class _Joining:
     def _point(self, model: dict) -> dict:
         """The point of a model, told by its digest; of a pruned one that no record made, what it says of itself."""
         digest = text(self.name, model, "sha256")
+        if "macs" in model:
+            self._count(model)
         if digest == self.digest:
             return self.group["dense"]
         if digest not in self.points:
-            about = model.get("pruned")
-            if not about:
+            if not (about := maybe(self.name, model, "pruned")):
                 raise ValueError(
                     f"{self.name} is of a model (SHA-256 {digest[:12]}) that no other record knows; give the record of "
                     "`swinprune prune` that belongs to it, too."
                 )
-            structured, tuned = bool(about.get("structured")), about.get("finetuned") or {}
-            point = cut_point(
-                ratio=number(self.name, about, "ratio"),
-                of="macs" if structured else "weights",
-                **_left(self.name, model, structured),
-                stages=self.points.get(tuned.get("before_sha256"), {}).get("stages"),
-            )
-            self._add(point, about, int(number(self.name, tuned, "epochs")) if tuned else 0)
-            self.points[digest] = point
-            if not structured and self.group["dense"]["macs"] is None:
-                self._count(self.name, model)
+            tuned = maybe(self.name, about, "finetuned") or {}
+            stages = self.points.get(str(tuned.get("before_sha256")), {}).get("stages")
+            self.points[digest] = self._cut(cuts(self.name, model), model, about, stages)
         return self.points[digest]
 
 
-def _left(name: str, counts: dict, structured: bool) -> dict:
+def _left(name: str, counts: dict, smaller: bool) -> dict:
     """Parameters and MACs that are left: those that are there, or, where zeros stand in for what went, the others."""
-    kind = "" if structured else "nonzero_"
-    return {key: number(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}
-
-
-def _compare(point: dict, dense: dict) -> None:
-    """Differences that no record has: of two samples, where each model was evaluated by itself, and class by class."""
-    if point["top1"] and dense["top1"] and point["difference"] is None:
-        if point["images"] != dense["images"]:
-            raise ValueError(
-                f"The dense model was evaluated on {dense['images']:,} images and a pruned one on {point['images']:,}; "
-                "evaluate both on the same ones."
-            )
-        point["against"], point["difference"] = dense["top1"], _difference(point["top1"], dense["top1"])
-    if point["recalls"] and dense["recalls"] and not point["class_differences"]:
-        pairs = zip(point["recalls"], dense["recalls"])
-        point["class_differences"] = [
-            {key: value for key, value in _difference(*pair).items() if key != "paired"} | {"images": pair[0]["images"]}
-            for pair in pairs
-        ]
-
-
-def _difference(after: dict, before: dict) -> dict:
-    """Of two samples, though they may be the same images: then the half width is larger than it needs to be."""
-    if after["percent"] is None or before["percent"] is None:
-        return {"points": None, "half": None, "paired": False}
-    half = math.hypot(after["half"], before["half"])
-    return {"points": after["percent"] - before["percent"], "half": half, "paired": False}
+    kind = "" if smaller else "nonzero_"
+    return {key: count(name, counts, f"{kind}{key}") for key in ("parameters", "macs")}

@@ -11,7 +11,7 @@ from swinprune_lite.acceleration.structured import structured_masks
 from swinprune_lite.anatomy.modules import PRUNED_MODULES, blocks, mapped
 from swinprune_lite.clock.runtimes import recorded
 from swinprune_lite.data import pairs
-from swinprune_lite.data.pairs import GARMENTS
+from swinprune_lite.data.pairs import GARMENTS, PAIR_NAMES
 from swinprune_lite.files import SHIPPED
 from swinprune_lite.measurements.intervals import interval, mean_accuracy, paired_difference, spread
 from swinprune_lite.measurements.measure import COMPACT
@@ -70,7 +70,7 @@ def _group(name: str, store: Store) -> dict:
         "lite": True,
         "sha256": card["sha256"],
         "image_size": list(INPUT_SIZE),
-        "classes": [f"{left} + {right}" for left in GARMENTS for right in GARMENTS],
+        "classes": list(PAIR_NAMES),
         "places": [],
         "series": [],
         "dense": dense_point(

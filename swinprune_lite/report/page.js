@@ -8,7 +8,8 @@ function drawAll() {
   for (const [name, said] of Object.entries(sentences)) empty(byId(`say-${name}`)).append(say(said.key, said.values, `${name}.`));
   const start = group().start;
   const opened = state.series === start.series && state.point === start.point;
-  empty(byId("why")).append(opened ? say(`why.${start.why}`, { bearable: DATA.bearable }) : "");
+  const why = empty(byId("why"));
+  if (opened && cuts() > 1) why.append(say(`why.${start.why}`, { bearable: DATA.bearable }), slides() ? text("why.move") : "");
   drawFigures();
   drawCosts();
   drawRisks();
@@ -29,6 +30,9 @@ function options(id, names, chosen) {
   select.value = chosen;
 }
 
+const cuts = () => group().series.reduce((sum, one) => sum + one.points.length, 0);
+const slides = () => series().points.length > 1;
+
 function buildPickers() {
   const here = group();
   options("group", DATA.groups.map((one) => one.name), state.group);
@@ -38,7 +42,8 @@ function buildPickers() {
   byId("pick-place").hidden = here.places.length < 2;
   byId("point").max = series().points.length - 1;
   byId("point").value = state.point;
-  byId("point").disabled = series().points.length < 2;
+  byId("point").disabled = byId("point").hidden = !slides();
+  empty(byId("lead")).append(say(slides() ? "figures.lead" : "figures.lead_one"));
   byId("notice").hidden = !here.lite;
   if (here.lite) byId("notice").textContent = text("lite.notice");
   byId("title").textContent = here.name;
@@ -139,7 +144,6 @@ window.addEventListener("resize", () => {
 });
 
 const preferred = Object.keys(TEXTS).find((one) => navigator.language.startsWith(one)) ?? Object.keys(TEXTS)[0];
-inputs.currency = preferred === "ja" ? "JPY" : "USD";
 document.documentElement.dataset.theme = state.theme;
 begin(0);
 chooseLanguage(preferred);

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from numbers import Real
 from pathlib import Path
 
@@ -28,9 +29,17 @@ def sources(records: Sequence[dict], names: Sequence[str]) -> list[dict]:
     rows = []
     for record, name in zip(records, names):
         told = record["provenance"]
-        versions = {key: told[key] for key in ("swinprune_lite", "torch", "timm", "python") if key in told}
-        rows.append({"file": name, "command": record["command"], "date": told.get("date"), "versions": versions})
+        versions = {key: str(told[key]) for key in ("swinprune_lite", "torch", "timm", "python") if key in told}
+        rows.append({"file": name, "command": record["command"], "date": _date(told), "versions": versions})
     return rows
+
+
+def _date(told: dict) -> str | None:
+    """When a record was written, as ISO 8601 has it; None where it does not say."""
+    try:
+        return datetime.fromisoformat(told.get("date")).isoformat()
+    except (TypeError, ValueError):
+        return None
 
 
 def check(name: str, record: object) -> None:
@@ -50,6 +59,8 @@ def check(name: str, record: object) -> None:
     if not isinstance(record["model"], dict):
         raise ValueError(f"{name} does not say of which model it is; write it anew.")
     text(name, record["model"], "sha256")
+    if pruned := maybe(name, record["model"], "pruned"):
+        text(name, {"dense_sha256": record["model"]["sha256"]} | pruned, "dense_sha256")
 
 
 def part(name: str, whole: dict, key: str) -> dict:
@@ -59,6 +70,33 @@ def part(name: str, whole: dict, key: str) -> dict:
     return part
 
 
+def maybe(name: str, whole: dict, key: str) -> dict | None:
+    """An object within a record, or None where there is null or nothing; ValueError if there is anything else."""
+    return None if whole.get(key) is None else part(name, whole, key)
+
+
+def rows(name: str, whole: dict, key: str) -> list[dict]:
+    """A list of objects within a record, [] where there is null or nothing; ValueError if there is anything else."""
+    found = whole.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
+        raise ValueError(f"{name} is damaged: its {key} are no list of objects; write it anew.")
+    return found
+
+
+def cuts(name: str, model: dict) -> list[dict]:
+    """Every cut of a model that a record describes, the first one first; [] of a dense one."""
+    found, pruned = [], maybe(name, model, "pruned")
+    while pruned:
+        found.insert(0, pruned)
+        pruned = maybe(name, pruned, "before")
+    return found
+
+
+def size(told: object) -> list[int] | None:
+    """(height, width) of an image in pixels, where a record says them."""
+    return told if isinstance(told, list) and len(told) == 2 and all(isinstance(side, int) for side in told) else None
+
+
 def text(name: str, whole: dict, key: str) -> str:
     """A text within a record; ValueError if there is none."""
     if not isinstance(text := whole.get(key), str) or not text:
@@ -66,15 +104,28 @@ def text(name: str, whole: dict, key: str) -> str:
     return text
 
 
-def number(name: str, whole: dict, key: str) -> float:
-    """A number within a record, finite and, but for differences, not below 0; ValueError if there is none."""
+def number(name: str, whole: dict, key: str, least: float = 0, most: float = math.inf) -> float:
+    """A number within a record, finite and within limits; ValueError if there is none."""
     value = whole.get(key)
     if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
         value = value if value is None or isinstance(value, (str, Real)) else type(value).__name__
         raise ValueError(f"{name} is damaged: {key} is {value!r}, which is no number; write it anew.")
-    if value < 0 and key != "points":
-        raise ValueError(f"{name} is damaged: {key} is {value!r}, below 0; write it anew.")
+    if not least <= value <= most:
+        wrong = f"below {least:g}" if value < least else f"above {most:g}"
+        raise ValueError(f"{name} is damaged: {key} is {value!r}, {wrong}; write it anew.")
     return value
+
+
+def count(name: str, whole: dict, key: str, least: int = 1) -> int:
+    """A whole number within a record, 1 or more; ValueError if there is none."""
+    return int(number(name, whole, key, least))
+
+
+def quantity(name: str, whole: dict, key: str) -> float:
+    """A number above 0 within a record; ValueError if there is none."""
+    if not (found := number(name, whole, key)):
+        raise ValueError(f"{name} is damaged: {key} is 0; write it anew.")
+    return found
 
 
 def accuracy(name: str, part: dict) -> dict:

@@ -5,6 +5,7 @@ fine-tuning) of points (one pruned model each), and places (a machine, its threa
 times are of.
 """
 
+import math
 from collections.abc import Sequence
 
 MEASURED = (
@@ -72,3 +73,32 @@ def set_timing(point: dict, place: int, timing: dict) -> None:
     known = point["timings"] or []
     point["timings"] = [*known, *[None] * (place + 1 - len(known))]
     point["timings"][place] = timing
+
+
+def compare(point: dict, dense: dict) -> None:
+    """Differences that no record has: of two samples, where each model was evaluated by itself, and class by class.
+
+    Raises:
+        ValueError: the two were evaluated on different numbers of images.
+    """
+    if point["top1"] and dense["top1"] and point["difference"] is None:
+        if point["images"] != dense["images"]:
+            raise ValueError(
+                f"The dense model was evaluated on {dense['images']:,} images and a pruned one on {point['images']:,}; "
+                "evaluate both on the same ones."
+            )
+        point["against"], point["difference"] = dense["top1"], _difference(point["top1"], dense["top1"])
+    if point["recalls"] and dense["recalls"] and not point["class_differences"]:
+        pairs = zip(point["recalls"], dense["recalls"])
+        point["class_differences"] = [
+            {key: value for key, value in _difference(*pair).items() if key != "paired"} | {"images": pair[0]["images"]}
+            for pair in pairs
+        ]
+
+
+def _difference(after: dict, before: dict) -> dict:
+    """Of two samples, though they may be the same images: then the half width is larger than it needs to be."""
+    if after["percent"] is None or before["percent"] is None:
+        return {"points": None, "half": None, "paired": False}
+    half = math.hypot(after["half"], before["half"])
+    return {"points": after["percent"] - before["percent"], "half": half, "paired": False}

@@ -119,8 +119,8 @@ const findings = () => point().findings[group().places.length ? state.place : 0]
 const timing = (one) => one.timings?.[state.place] ?? null;
 
 function seriesName(one) {
-  const method = one.structured ? "series.structured" : `series.${one.method}`;
-  const parts = [hasText(method) ? text(method) : one.method];
+  const cuts = one.method.includes(" → ") ? one.method.split(" → ") : [one.structured ? "structured" : one.method];
+  const parts = [cuts.map((cut) => (hasText(`series.${cut}`) ? text(`series.${cut}`) : cut)).join(" → ")];
   if (one.repair) parts.push(text("series.repaired"));
   if (one.calibration) parts.push(plain("series.calibrated", { images: one.calibration }));
   if (one.epochs) parts.push(one.epochs === 1 ? text("series.tuned_one") : plain("series.tuned", { epochs: one.epochs }));

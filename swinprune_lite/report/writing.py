@@ -13,6 +13,9 @@ LANGUAGES = ("en", "ja")
 SCRIPTS = ("words.js", "drawing.js", "figures.js", "deciding.js", "page.js")
 """In the order in which they need each other."""
 
+MARK = b'<p class="kicker" data-t="kicker">'
+"""What `page.html` has, and no page but a report."""
+
 
 def write_report(data: Mapping[str, object], path: str | Path, languages: Sequence[str] = LANGUAGES) -> Path:
     """Write the page, whole or not at all.
@@ -47,8 +50,18 @@ def write_report(data: Mapping[str, object], path: str | Path, languages: Sequen
     marks = re.compile("|".join(map(re.escape, parts)))
     page = marks.sub(lambda mark: parts[mark[0]], page)  # at once, so that no part is searched for another's mark
     with atomic(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")  # a file's name may be no text
     return Path(path)
+
+
+def claim_page(path: str | Path) -> None:
+    """Raise OSError or ValueError unless a page can be written here, and replaces at most an earlier report."""
+    path = Path(path)
+    require_writable(path)
+    if path.suffix not in (".html", ".htm"):
+        raise ValueError(f"A report is an .html file; got {path}.")
+    if path.exists() and MARK not in path.read_bytes():
+        raise ValueError(f"{path} is there already and is no page of `swinprune report`; give another name.")
 
 
 @cache

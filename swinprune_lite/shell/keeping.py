@@ -63,7 +63,8 @@ def keep(
     with atomic(path) as temporary:
         storage.save_pruned(model, temporary, masks, dtype, note)
         again = kept_pruned(temporary)[0]
-        compact_files.check_same(_cut(model, masks, again), again, architecture, arguments)
+        rounded = copy.deepcopy(model).to(storage.VALUES[dtype])
+        compact_files.check_same(_cut(rounded, masks, again), again, architecture, arguments)
 
 
 def kept_pruned(path: str | Path) -> tuple[nn.Module, dict, Masks]:
@@ -108,8 +109,8 @@ def widened(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _cut(model: nn.Module, masks: Mapping[str, torch.Tensor], like: nn.Module) -> nn.Module:
-    """A copy with zeros where the masks prune, in the precision of another."""
-    cut = copy.deepcopy(model).to(next(like.parameters()).dtype)
+    """The model, changed in place, with zeros where the masks prune, in the precision of another."""
+    cut = model.to(next(like.parameters()).dtype)
     remove_masks(cut)
     for name, mask in masks.items():
         weight = cut.get_parameter(name)

@@ -20,7 +20,7 @@ ImageSize = Annotated[
 Device = Annotated[str, typer.Option(help='"cpu", "cuda", "cuda:1" ..., or "auto": a GPU where there is one.')]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on the output, and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No tables, progress or notes; errors are told.")]
-Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.", min=0, max=2**32 - 1)]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="What to write; see above.")]
 
 Data = Annotated[

@@ -2,15 +2,22 @@
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.tree import Tree
 from safetensors import SafetensorError
 
-NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of wrong usage
+if TYPE_CHECKING:
+    from rich.progress import Task
+
+NOT_DONE, INTERRUPTED = 1, 130  # exit codes, beside 0 and the 2 of a line that could not be read
+PATIENCE = 20  # seconds between two lines on long work, where there is no terminal for a bar
 WIDE = 160  # columns of a tree in a file or a pipe
 EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "onnxscript": "onnx", "distributed": "grid", "skimage": "pretrained"}
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K"), (1, ""))
@@ -30,6 +37,8 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     said = str(error.args[0]) if isinstance(error, LookupError) and error.args else str(error)
+    if said.startswith("Caught ") and "Original Traceback" in said:  # out of a worker process of a DataLoader
+        said = said.rstrip().rpartition("\n")[2].partition(": ")[2]
     if isinstance(error, ModuleNotFoundError):
         extra = EXTRAS.get(str(error.name).partition(".")[0])
         return f"{said}; pip install 'swinprune-lite[{extra}]' brings it." if extra else said
@@ -87,6 +96,8 @@ class Output:
     def progress(self, what: str, total: int | None = None) -> Iterator[SimpleNamespace]:
         """A bar on the error output while work is done; `advance(1)` after each of its `total` steps, or `reach(n)`.
 
+        Where the error output is no terminal, a line now and then takes the bar's place.
+
         Args:
             what: is done, in a word or two.
             total: steps; None: it is not known how many.
@@ -96,8 +107,27 @@ class Output:
         steps = [MofNCompleteColumn(), TimeRemainingColumn()] if total else []
         columns = [TextColumn("{task.description}"), BarColumn(), *steps]
         hidden = self.quiet or not self.error.is_terminal
-        with Progress(*columns, console=self.error, transient=True, disable=hidden) as bar:
-            task = bar.add_task(what, total=total)
+        bar = Progress(*columns, console=self.error, transient=True, disable=hidden)
+        task = bar.add_task(what, total=total)
+        with bar, self._lines(bar.tasks[0]) if hidden else nullcontext():
             yield SimpleNamespace(
                 advance=lambda steps=1: bar.advance(task, steps), reach=lambda done: bar.update(task, completed=done)
             )
+
+    @contextmanager
+    def _lines(self, task: "Task") -> Iterator[None]:
+        """Says every `PATIENCE` seconds how far a task is."""
+        done, started = threading.Event(), time.monotonic()
+
+        def tell() -> None:
+            while not done.wait(PATIENCE):
+                steps = f", {task.completed:g} of {task.total:g}" if task.total else ""
+                self.note(f"{task.description}{steps}: {time.monotonic() - started:.0f} s")
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            done.set()
+            teller.join()

@@ -1,6 +1,6 @@
 """Prune a model that was loaded by name, to a target, and say what was achieved: what `swinprune prune` does."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from torch import nn
 
 from swinprune_lite.acceleration.compacting import compact
 from swinprune_lite.anatomy.modules import prunable
+from swinprune_lite.anatomy.parts import parts
 from swinprune_lite.calibration.propagated import propagated_moments
 from swinprune_lite.calibration.statistics import input_moments
 from swinprune_lite.pruning.cost import Cost, Counted, cost
@@ -21,10 +22,10 @@ from swinprune_lite.shell.targets import amount, groups, ignored, stages_lost, z
 from swinprune_lite.shell.unlabelled import unlabelled
 from swinprune_lite.types import Gradients, Masks
 
-ZEROS = (
-    "The weights that left are zeros: the file is smaller, and nothing will be faster on ordinary hardware. "
-    "--structured takes whole heads and hidden units instead, which does save time."
-)
+ZEROS = "The weights that left are zeros: the file is smaller, and nothing will be faster on ordinary hardware."
+INSTEAD = " --structured takes whole heads and hidden units instead, which does save time."
+NO_GROUPS = " No whole heads or hidden units can leave this architecture, so --structured is no way out."
+WHOLE = "Nothing was asked to leave, so the model is what it was."
 SMALLER = "Whole heads and hidden units left, so the matrices are smaller; `swinprune bench` measures what that saves."
 Step = Callable[[str], AbstractContextManager]
 
@@ -148,7 +149,7 @@ def prune(loaded: Loaded, asked: Asked, dry: bool = False, step: Step = lambda w
         "calibration": calibration,
         "stages": stages,
         "output": None,
-        "advice": SMALLER if asked.structured else ZEROS,
+        "advice": _advice(loaded.model, masks, asked.structured),
     }  # fmt: skip
     return Pruned(model, masks, before, after, results)
 
@@ -158,6 +159,29 @@ def method_name(asked: Asked) -> str:
     base = "structured" if asked.structured else asked.method or "dimap"
     parts = [f"{part} {value}" for part in ("criterion", "grouping", "budget") if (value := getattr(asked, part))]
     return ", ".join([base, *parts])
+
+
+def _advice(model: nn.Module, masks: Masks, structured: bool) -> str:
+    if all(mask.all() for mask in masks.values()):
+        return WHOLE
+    return SMALLER if structured else ZEROS + (INSTEAD if parts(model) else NO_GROUPS)
+
+
+def told_of_dense(model: Mapping[str, object]) -> dict[str, object]:
+    """What a pruned model's file says of the dense one, and, if it was pruned before, of that.
+
+    Args:
+        model: that is cut, of `records.described`.
+
+    Returns:
+        dense_sha256, dense (parameters and macs; None if an earlier file does not say them), and before (what the
+        earlier file says of how it was pruned; None of a dense model).
+    """
+    before = model["pruned"]
+    if before:
+        return {"dense_sha256": before.get("dense_sha256"), "dense": before.get("dense"), "before": before}
+    counts = {key: model[key] for key in ("parameters", "macs")}
+    return {"dense_sha256": model["sha256"], "dense": counts, "before": None}
 
 
 def _zeros(

@@ -16,6 +16,7 @@ VERSION = 1
 KEYS = {"record": int, "command": str, "arguments": dict, "model": (dict, type(None)), "provenance": dict,
         "results": dict}  # fmt: skip
 """What a record has, and of which type."""
+SAME = ("json", "quiet", "output", "force")  # arguments that do not change what is written
 
 
 def described(loaded: Loaded) -> dict[str, object]:
@@ -93,8 +94,37 @@ def claim_table(path: str | Path, begins: str, command: str) -> None:
 def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, object]) -> None:
     """Write a table (.csv), and its record beside it."""
     with atomic(path) as temporary:
-        rows.to_csv(temporary, index=False)
-    write(Path(path).with_suffix(".json"), record)
+        rows.to_csv(temporary, index=False, errors="backslashreplace")
+        write(Path(path).with_suffix(".json"), record)  # before the table has its name: where that is, the record is
+
+
+def earlier(
+    command: str, file: Path, note: Path, arguments: Mapping[str, object], model: Mapping[str, object]
+) -> dict[str, object] | None:
+    """The record of a file that the same command has made of the same model already; None where there is no file.
+
+    Args:
+        command: its name.
+        file, note: the file, and its record's.
+        arguments, model: of `record`.
+
+    Raises:
+        FileExistsError: there is a file that something else has made.
+    """
+    if not file.exists():
+        return None
+    try:
+        found, now = read(note), record(command, arguments, {}, model)
+        same = found["command"] == command and all(
+            {key: value for key, value in found[what].items() if key not in SAME}
+            == {key: value for key, value in now[what].items() if key not in SAME}
+            for what in ("arguments", "model")
+        )
+        if same and found["results"]["output"]["sha256"] == sha256(file):
+            return found
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise FileExistsError(f"{file} is there already, of another command; give another --output, or --force.")
 
 
 def file_made(path: Path, written: Path | None = None) -> dict[str, object]:

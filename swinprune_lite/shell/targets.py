@@ -89,17 +89,22 @@ def zeros(
     """
     how = _sparing(how, whole) if whole else how
     free = [name for name in prunable(model) if name not in whole]
-    counts = {name: model.get_parameter(name).numel() for name in free}
-    if ratio is None:
-        nothing = {name: torch.zeros(model.get_parameter(name).shape, dtype=torch.bool) for name in free}
-        least = counted.cost(nothing)
-        if macs is not None:
-            _reachable(macs, least.nonzero_macs, "MACs")
-            share = 1 - macs / counted.products.macs
-            return make_masks(model, share, within=within, of="macs", input_size=counted.shape, **how)
-        _reachable(parameters, least.nonzero_params + 1, "parameters")
-        ratio = (counted.params - parameters) / sum(counts.values())
-    return make_masks(model, ratio, within=within, **how)
+    if ratio is not None or not free:  # of what has nothing to prune it says so
+        return make_masks(model, ratio or 0.0, within=within, **how)
+    nothing = {name: torch.zeros(model.get_parameter(name).shape, dtype=torch.bool) for name in free}
+    least = counted.cost(nothing)
+    if macs is not None:
+        _reachable(macs, least.nonzero_macs, "MACs")
+        share = 1 - macs / counted.products.macs
+        return make_masks(model, share, within=within, of="macs", input_size=counted.shape, **how)
+    _reachable(parameters, least.nonzero_params + 1, "parameters")
+    weights, wanted = sum(mask.numel() for mask in nothing.values()), counted.params - parameters
+    for more in (0, *(2**power for power in range(weights.bit_length()))):  # a method rounds what each group loses
+        masks = make_masks(model, min((wanted + more) / weights, 1 - 1 / weights), within=within, **how)
+        left = counted.cost(masks).nonzero_params
+        if left <= parameters:
+            return masks
+    raise ValueError(f"{parameters:,} parameters cannot be reached by this method: {left:,} are left; give more.")
 
 
 def groups(

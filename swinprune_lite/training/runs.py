@@ -76,6 +76,8 @@ def run_folder(folder: Path, about: dict, accelerator: Accelerator) -> Iterator[
 
 def _claim(folder: Path, about: dict) -> None:
     described, state = folder / RUN, folder / STATE
+    if others := [name for name in WRITTEN if (folder / name).exists() and not described.exists()]:
+        raise ValueError(f"{folder} holds {others[0]}, and no {RUN} that says of which run; give another folder.")
     known = read_json(described, _DAMAGED) if described.is_file() else about
     if not isinstance(known, dict):
         raise ValueError(f"{described} is damaged (it holds no JSON object); {_DAMAGED}.")

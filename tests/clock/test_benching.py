@@ -26,6 +26,7 @@ def test_rows_and_ratios_are_of_the_turns_that_were_timed(models, monkeypatch):
     monkeypatch.setattr(benching, "interleaved", interleaved)
     monkeypatch.setattr(benching, "peak_memory", lambda model, batch, runtime: 7.0 * batch)
     threads, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(benching.os, "cpu_count", lambda: threads + 1)
     found = bench(
         models, 4, ["eager"], ["float32", "bfloat16"], 3, 2, threads + 1, progress=lambda *at: seen.append(at)
     )
@@ -61,6 +62,7 @@ def test_energy_is_what_the_counters_say_of_each_model_by_image(models, monkeypa
         ({"repeats": 0}, "repeats must be 1 or more; got 0"),
         ({"warm_up": 0}, "warm_up must be 1 or more; got 0"),
         ({"threads": 0}, "threads must be 1 or more; got 0"),
+        ({"threads": 10**6}, r"has \d+ logical cores; ask for so many threads at most; got 1000000"),
         ({"runtimes": ["tea"]}, "Unknown runtime 'tea'; choose of eager, torch.compile, ONNX Runtime"),
         ({"precisions": ["int4"]}, "Unknown precision 'int4'; choose of float32, bfloat16, float16"),
         ({"runtimes": []}, "Give at least one runtime of eager"),

@@ -54,6 +54,35 @@ def test_peak_memory_grows_with_the_batch(lite):
     assert runtimes.peak_memory(lite, 400) > runtimes.peak_memory(lite, 1) + 20e6
 
 
+@pytest.mark.parametrize(
+    ("code", "stderr", "error", "said"),
+    [
+        (
+            1,
+            "Traceback\n  line\nRuntimeError: can't allocate memory",
+            RuntimeError,
+            "not measured: RuntimeError: can't",
+        ),
+        (-9, "", MemoryError, "the system ended a process that ran batches of 3 images"),
+    ],
+)
+def test_memory_that_does_not_suffice_is_said(lite, monkeypatch, code, stderr, error, said):
+    done = runtimes.subprocess.CompletedProcess([], code, "", stderr)
+    monkeypatch.setattr(runtimes.subprocess, "run", lambda *_, **__: done)
+    with pytest.raises(error, match=said) as caught:
+        runtimes.peak_memory(lite, 3)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_compiler_that_is_missing_is_said(lite, monkeypatch):
+    def compiled(_):
+        raise RuntimeError("No working C++ compiler\nand a trace")
+
+    monkeypatch.setattr(torch, "compile", lambda model: compiled)
+    with pytest.raises(RuntimeError, match=r"does not do its work here \(No working C\+\+ compiler\); leave it out\.$"):
+        runtimes.prepared(lite, torch.zeros(1, 1, 32, 64), "torch.compile")
+
+
 def test_shares_of_macs_and_time(lite):
     found = time_shares.shares(lite, 2, 1)
     assert list(found.index) == list(time_shares.GROUPS)

@@ -1,8 +1,11 @@
 """The commands: help and examples that run, one JSON object, one sentence for what cannot be done."""
 
+import contextlib
+import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +18,14 @@ import typer
 import swinprune_lite as sp
 from swinprune_lite import __main__ as command_line
 from swinprune_lite.__main__ import ORDER, app, commands, main
+from swinprune_lite.acceleration.structured import HEADS_SHARE, MULTIPLE
+from swinprune_lite.jobs.tuning import BATCH, METHOD
 from swinprune_lite.pruning.budgets import BUDGETS
 from swinprune_lite.pruning.groupings import GROUPINGS
 from swinprune_lite.shell import records
+from swinprune_lite.shell.output import sentence
+from swinprune_lite.studies.profiles import SWIN_BATCH
+from swinprune_lite.training.recipe import PAPER_RECIPE
 
 HERE = ["inspect", "prune", "export", "audit", "fetch"]
 """The commands whose examples are run here; the others have tests of their own."""
@@ -103,6 +111,13 @@ def test_what_a_help_lists_is_what_there_is():
     said = {parameter.name: parameter.help for parameter in ALL["prune"].params}
     for option, named in (("method", sp.METHODS), ("grouping", GROUPINGS), ("budget", BUDGETS)):
         assert all(name in said[option] for name in named)
+    defaults = {name: {one.name: one.show_default for one in ALL[name].params} for name in ("prune", "finetune")}
+    assert defaults["prune"]["multiple"] == str(MULTIPLE)
+    assert defaults["prune"]["head_ratio"] == str(HEADS_SHARE)
+    assert defaults["prune"]["method"] == defaults["finetune"]["method"] == METHOD
+    assert defaults["finetune"]["batch_size"] == str(BATCH)
+    lr = f"{PAPER_RECIPE.lr:.0e}".replace("e-0", "e-")
+    assert defaults["finetune"]["lr"] == f"the paper's, {lr} for {SWIN_BATCH} images a step"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +125,10 @@ def test_what_a_help_lists_is_what_there_is():
     [
         (["prun"], 2, "No such command 'prun'"),
         (["prune"], 2, "Missing argument 'MODEL'"),
-        (["prune", "swin_lite_micro", "--ratio", "half"], 2, "'--ratio'"),
+        (["prune", "swin_lite_micro", "--ratio", "half"], 2, "; got 'half'. It is: Share to remove, 0 to 1"),
+        (["prune", "swin_lite_micro", "--ratio=50%"], 2, "; got '50%'. It is: Share to remove"),
+        (["prune", "swin_lite_micro", "--ratio", "0.5", "--seed", "9" * 20], 2, f"got '{'9' * 20}'"),
+        (["prune", "swin_lite_micro", "--ratio", "0.5", "--structured", "--head-ratio", "inf"], 1, "a finite number"),
         (["prune", "swin_lite_micro"], 1, "Give one of --ratio, --target-macs and --target-params"),
         (["prune", "swin_lite_micro", "--ratio", "1.5"], 1, "ratio must be a number in [0, 1)"),
         (["prune", "swin_lite_micro", "--ratio", "0.5", "--target-macs", "1M"], 1, "Give one of"),
@@ -141,7 +159,10 @@ def test_what_a_help_lists_is_what_there_is():
         (["prune", "swin_lite_micro", "--ratio", "0.5", "--output", "/proc/none/x"], 1, "cannot be written"),
         (["inspect", "none.safetensors"], 1, "There is no file none.safetensors"),
         (["inspect", "swin_lite_micro", "--img-size", "30"], 1, "does not take an image"),
-        (["export", "swin_lite_micro", "--dtype", "int4"], 2, "--dtype is one of float32, float16"),
+        (["prune", "swin_lite_micro", "--ratio", "50"], 1, "ratio must be a number in [0, 1)"),
+        (["prune", "swin_lite_micro", "--ratio", "0.5", "--multiple", "0"], 2, "'--multiple'"),
+        (["inspect", "swin_lite_micro", "--checkpoint", "x.pth", "--arch", "y"], 1, "leave --arch out"),
+        (["export", "swin_lite_micro", "--dtype", "int4"], 1, "--dtype is one of float32, float16"),
         (["audit", "nothing.pth"], 1, "There is no file nothing.pth"),
         (["fetch", "imagenette", "--size", "huge"], 1, "Unknown size 'huge'"),
         (["fetch", "weights", "no_such_model"], 1, "timm has no model 'no_such_model'"),
@@ -155,6 +176,31 @@ def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(arguments, code,
     assert said in error[0]
     assert out == ""
     assert list(folder.iterdir()) == []
+
+
+def test_an_export_that_is_there_is_made_once_and_others_files_are_left_alone(folder, exported, capsys):
+    mine = folder / "b.onnx.json"
+    mine.write_text("{}")
+    assert "is no record of `swinprune export`" in run(capsys, "export", "swin_lite_micro", "-o", "b.onnx")[2][0]
+    assert [path.name for path in folder.iterdir()] == ["b.onnx.json"]
+    first = run(capsys, "export", "swin_lite_micro", "-o", "a.onnx", "--json")
+    again = run(capsys, "export", "swin_lite_micro", "-o", "a.onnx", "--json")
+    assert (again[0], again[1]) == (0, first[1])
+    assert "nothing was done" in again[2][0]
+    other = run(capsys, "export", "swin_lite_micro", "-o", "a.onnx", "--batch-size", "2")
+    assert (other[0], "a.onnx is there already, of another command" in other[2][0]) == (1, True)
+
+
+def test_a_table_of_others_is_left_alone(folder, capsys):
+    model = timm.models.SwinTransformer(img_size=224, embed_dim=8, depths=(1, 1), num_heads=(1, 2), num_classes=3)
+    torch.save(model.state_dict(), folder / "s.pth")
+    (folder / "layers.csv").write_text("mine\n")
+    code, out, error = run(capsys, "audit", "s.pth", "--csv", ".")
+    assert (code, out) == (1, "")
+    assert "layers.csv is there already and is no table of `swinprune audit`" in error[0]
+    assert {path.name for path in folder.iterdir()} == {"s.pth", "layers.csv"}
+    code, out, _ = run(capsys, "audit", "s.pth", "--dense", "none.pth")
+    assert (code, out) == (1, "")
 
 
 def test_without_a_command_the_help_is_shown(capsys):
@@ -186,6 +232,35 @@ def test_other_exit_codes(monkeypatch, folder, capsys):
     assert raises(RuntimeError("two\nlines"))[2] == ["two lines"]
     assert "swinprune-lite[onnx]" in raises(ModuleNotFoundError("No module named 'onnx'", name="onnx"))[2][0]
     assert raises(BrokenPipeError())[0] == 1
+
+
+def test_what_a_signal_breaks_is_its_echo(monkeypatch, folder, capsys):
+    def load(*_):
+        with contextlib.suppress(KeyboardInterrupt):  # as in a library's own clearing up
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+
+    monkeypatch.setattr("swinprune_lite.shell.named.load_lite", load)
+    before = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    code, _, error = run(capsys, "inspect", "swin_lite_micro")
+    assert (code, len(error)) == (130, 1)
+    assert error[0].startswith("Interrupted")
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+
+
+def test_an_error_out_of_a_worker_process_is_its_last_line():
+    error = ValueError(
+        "Caught ValueError in DataLoader worker process 0.\nOriginal Traceback ...\nValueError: no: bits"
+    )
+    assert sentence(error) == "no: bits"
+
+
+def test_what_an_output_cannot_show_is_written_by_number(monkeypatch, folder):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    assert main(["inspect", "--help"]) == 0
+    sys.stdout.flush()
+    assert b"\\u2022" in raw.getvalue()  # the dots before examples
 
 
 def test_the_program_starts_without_torch_and_completes_names():

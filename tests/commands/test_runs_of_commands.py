@@ -104,6 +104,7 @@ def test_evaluate_on_a_folder_by_other_names(own, tmp_path, capsys):
         (["--data", "images", "--results-file", "mine.csv"], "mine.csv is there already and is no table"),
         (["--data", "images", "--results-file", "mine.txt"], "A table is a .csv file"),
         (["--data", "images", "--batch-size", "0"], "batch_size must be a whole number"),
+        (["--data", "images", "--images", "7"], "There are 6 images, fewer than 7; ask for no more"),
     ],
 )
 def test_evaluate_says_in_a_sentence_what_is_wrong(own, tmp_path, capsys, arguments, sentence):
@@ -141,13 +142,15 @@ def test_bench_names_models_machine_and_what_it_could_not_measure(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["bench", "swin_lite_micro", "--runtime", "tea"], "Unknown runtime 'tea'"),
+        (["bench", "swin_lite_micro", "--runtime", "tea"], "Unknown --runtime 'tea'; choose of eager, compile, onnx"),
         (["bench", "swin_lite_micro", "--runtime", "onnx", "--precision", "float16"], "ONNX Runtime is timed in"),
         (["bench", "swin_lite_micro", "--output", "mine.json"], "is no record of `swinprune bench`"),
         (["bench", "swin_lite_micro", "--output", "times.txt"], "A record is a .json file"),
         (["grid", "--models", "swin_lite_micro", "--ratios", "2", "--data", "lite"], "A ratio is in (0, 1)"),
         (["grid", "--models", "swin_lite_micro", "--ratios", "x", "--data", "lite"], "A list of numbers"),
         (["grid", "--models", "swin_lite_micro", "--ratios", "0.5", "--data", "lite", "--workers", "0"], "1 or more"),
+        (["evaluate", "swin_lite_micro", "--data", "lite", "--images", "10001"], "There are 10,000 images, fewer than"),
+        (["finetune", "swin_lite_micro", "--data", "lite", "--batch-size", "0"], "batch_size must be a whole number"),
     ],
 )
 def test_bench_and_grid_say_in_a_sentence_what_is_wrong(tmp_path, capsys, arguments, sentence):
@@ -170,6 +173,7 @@ def test_a_model_is_pruned_tuned_and_measured_by_its_files(capsys, tmp_path):
     code, out, error = said(capsys, "finetune", "one/latest.safetensors", *few, "--output", "two", "--json")
     assert code == 0, error
     again = sp.load_model("two/latest.safetensors")
+    assert [each.pruned["finetuned"]["epochs"] for each in (tuned, again)] == [1, 2]
     assert again.pruned["dense_sha256"] == sp.lite_card("swin_lite_micro")["sha256"]
     assert tuned.masks.keys() == again.masks.keys()
     assert all(torch.equal(again.masks[name], mask) for name, mask in tuned.masks.items())

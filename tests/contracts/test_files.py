@@ -1,5 +1,6 @@
 """Readers of pickles, JSON and kept tables: what is damaged gets one sentence, and nothing in it is run."""
 
+import errno
 import io
 import json
 import os
@@ -7,13 +8,16 @@ import pickle
 import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from damage import silent
+from safetensors import SafetensorError
 from torch import nn
 
-from swinprune_lite.files import load_weights_only, read_json
+from swinprune_lite.files import atomic, load_weights_only, read_json, require_writable
 from swinprune_lite.kept import keep, kept
+from swinprune_lite.shell import records
 
 CODE = "it is damaged, or holds more than weights and settings"
 
@@ -145,3 +149,36 @@ def test_a_kept_table_without_a_digest_is_looked_at_too(tmp_path, change, said):
     path.write_text("[]")
     with pytest.raises(ValueError, match="does not say on what device"):
         kept(path, TABLE, "run 'make it'")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), "File too large"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"), "did not take the whole"),
+    ],
+)
+def test_a_full_disk_is_one_sentence_whoever_finds_out(tmp_path, error, said):
+    with (
+        pytest.raises(OSError, match=rf"a\.bin cannot be written \(.*{said}.*\); make room"),
+        atomic(tmp_path / "a.bin"),
+    ):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError, match="of another kind"), atomic(tmp_path / "a.bin"):
+        raise RuntimeError("of another kind")
+
+
+def test_a_file_in_place_of_a_folder_is_said(tmp_path):
+    (tmp_path / "a").touch()
+    for path in (tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        with pytest.raises(OSError, match=r"cannot be written \(.* is no folder\)"):
+            require_writable(path)
+
+
+def test_a_table_has_its_name_only_with_its_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "write", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        records.write_table(tmp_path / "a.csv", pd.DataFrame({"a": [1]}), {})
+    assert list(tmp_path.iterdir()) == []

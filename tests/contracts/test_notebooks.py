@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -21,6 +22,7 @@ READERS_OWN = {"hybrid-22", "score-13"}  # cells that show how a reader writes a
 TIMED = {"figure4_acceleration", "beyond_acceleration"}  # where a ratio costs seconds
 
 
+@cache
 def read(path):
     return nbformat.read(path, as_version=4)
 

@@ -65,7 +65,7 @@ def test_a_folder_and_a_model_of_one_s_own(outside, tmp_path, kernel):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_in_the_imagenette_profile(path, kernel):
     model = SMALLER.get(path.stem, PAPER_MODELS[0])
-    parameters = {"profile": "imagenette", "models": [model]}
+    parameters = {"profile": "imagenette", "models": [model], "batch_size": 4}
     if path.stem in FEWER_RATIOS:
         parameters["ratios"] = FEWER_RATIOS[path.stem]
     cells = executed(path, parameters, kernel).cells

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import signal
 import tempfile
 import warnings
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from stubs import make_folder
 from timm.data import ImageNetInfo, create_transform
+from timm.data.auto_augment import posterize
 from torchvision.datasets import ImageFolder, Imagenette
 
 from swinprune_lite.data import folders
@@ -132,6 +134,18 @@ def test_augmentation_depends_on_seed_epoch_and_image_alone(folder, monkeypatch)
     assert all(torch.equal(a, b) for a, b in zip((first, second), passes()))
     assert all(torch.equal(a, b) for a, b in zip((first, second), passes(workers=2)))
     assert not torch.equal(first, passes(seed=1)[0])
+
+
+def test_an_image_of_which_no_bit_is_kept_is_black(folder):
+    """As Pillow made it before version 13, which raises; timm draws that for one image of some hundreds."""
+    found = training_images(folder, CONFIG, SMALL, 4).dataset.images.transform.transforms
+    (one,) = [each for step in found for each in getattr(step, "ops", ()) if each.name == "PosterizeIncreasing"]
+    one.prob, one.magnitude_std = 1.0, 0
+    image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5)
+    one.magnitude = 10
+    assert not np.asarray(one(image)).any()
+    one.magnitude = 5
+    assert np.array_equal(one(image), posterize(image, 2))
 
 
 def test_drawing_leaves_the_reader_s_generators_alone(folder):
@@ -421,3 +435,15 @@ def test_splits_of_one_s_own_folder(tmp_path):
         split_folder(tmp_path / "own", "train")
     with pytest.raises(FileNotFoundError, match="has no dev folder; put one there"):
         split_folder(tmp_path / "own", "dev")
+
+
+def test_a_worker_process_leaves_ctrl_c_to_the_main_one(folder, monkeypatch):
+    set_ = {}
+    monkeypatch.setattr(folders.signal, "signal", set_.__setitem__)
+    for loader in (
+        training_images(folder, CONFIG, SMALL, 4),
+        folders._decode(evaluation_images(folder, CONFIG, SMALL, 4)),
+    ):
+        set_.clear()
+        loader.worker_init_fn(0)
+        assert set_ == {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}

@@ -7,19 +7,21 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 import swinprune_lite as sp
 from swinprune_lite import figures
 from swinprune_lite.anatomy.layers import layers
 from swinprune_lite.figures.criteria import CRITERION_STYLES
-from swinprune_lite.figures.style import LAYER_STYLES, MODULE_COLOURS
+from swinprune_lite.figures.style import LAYER_STYLES, MODULE_COLOURS, WIDTH, set_style
 from swinprune_lite.paper import layerwise
 
 matplotlib.use("agg")
 
 
 @pytest.fixture(autouse=True)
-def _closed():
+def _styled():
+    set_style()
     yield
     plt.close("all")
 
@@ -63,7 +65,9 @@ def test_axes_say_what_they_show(model):
         figures.masks(layerwise.first_block(model, masks)),
     ]
     for figure in drawn:
-        assert figure.get_figwidth() <= 7
+        assert figure.get_figwidth() <= WIDTH
+        sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
+        assert min(sizes) * 358 / (72 * figure.get_figwidth()) >= 9  # pixels on a phone: it has 358 for a figure
         said = [axes.get_xlabel() for axes in figure.axes] + [axes.get_ylabel() for axes in figure.axes]
         assert any("%" in text or "million" in text or "block" in text or text == "input" for text in said)
     heights = [patch.get_height() for patch in drawn[0].axes[0].patches]
@@ -71,8 +75,8 @@ def test_axes_say_what_they_show(model):
 
 
 @pytest.mark.parametrize(("model", "titles"), [
-    ("swin_lite_tiny", ["swin_lite_tiny (measured)", "Swin-T (the paper)"]),
-    ("dinov2_vits14", ["dinov2_vits14 (measured)"]),
+    ("swin_lite_tiny", ["Lite-T (measured)", "Swin-T (the paper)"]),
+    ("dinov2_vits14", ["DINOv2 ViT-S/14 (measured)"]),
 ])  # fmt: skip
 def test_the_paper_stands_beside_a_model_that_it_has(model, titles):
     rows = [("dense", 0.0, 80.0), ("dimap", 0.38, 70.0), ("dimap", 0.5, 60.0)]
@@ -116,7 +120,7 @@ def test_shares_of_modules_are_bars_that_reach_the_whole():
         bars = np.array([[bar.get_width() for bar in container] for container in axes.containers]).T
         np.testing.assert_allclose(bars, table.to_numpy())
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "other"]
-    assert figure.get_figwidth() <= 7
+    assert figure.get_figwidth() <= WIDTH
 
 
 def test_figures_of_surfaces_show_every_row():

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 
 import dask
 import distributed  # noqa: F401  it brings its settings along, which a test changes
@@ -14,6 +15,7 @@ from stubs import make_folder
 from timm.models import save_for_hf
 
 from swinprune_lite.jobs import grid
+from swinprune_lite.jobs.processes import unheard
 from swinprune_lite.measurements.intervals import paired_difference
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.setting import Measurement, Setting
@@ -118,9 +120,31 @@ def test_no_unit_is_lost_with_a_worker_that_is_killed(home, monkeypatch, warm):
     assert all(again[key].same_as(one) for key, one in found.items())
 
 
+def test_ctrl_c_is_for_the_first_process_alone():
+    masks, own = [], signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+    def begin():
+        with unheard():
+            thread = threading.Thread(target=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+            thread.start()
+            thread.join()
+            os.kill(os.getpid(), signal.SIGINT)
+            masks.append("heard later")
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert masks == [own | {signal.SIGINT}, "heard later"]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == own
+
+
+def test_a_unit_that_cannot_be_measured_is_named(monkeypatch):
+    unit = grid.units([MICRO], ["lamp"], [0.5], ["refit + head"])[1]
+    assert unit.told == f"{MICRO}, lamp at 0.5, refit + head"
+
+
 def test_workers_are_asked_for_in_one_way():
     wanted = grid.units([MICRO], ["dimap"], [0.123])
-    for arguments in ({"workers": 0}, {"workers": 2, "scheduler": "tcp://127.0.0.1:1"}):
+    for arguments in ({"workers": 0}, {"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, {"scheduler": ""}):
         with pytest.raises(ValueError, match="Give either a number of workers, 1 or more, or the address"):
             grid.fill(wanted, **arguments)
 

@@ -33,7 +33,7 @@ def test_the_pairs_that_ship(micro):
     data = Data(micro, "lite", 50)
     test = data.test(images=70)
     assert [len(classes) for _, classes in test] == [50, 20]
-    assert data.class_names(test)[13] == "Trouser, Dress"
+    assert data.class_names(test)[13] == "Trouser + Dress"
     assert data.test("smoke").images == 200
     assert len(data.train(0, processes=2, steps=3)) == 6
     assert len(data.digests("val", training=True)) == 2

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from stubs import REVISION, make_hub
 from timm.models._hub import save_for_hf
 
+import swinprune_lite as sp
 from swinprune_lite.models import pretrained
 from swinprune_lite.models.pretrained import PAPER_MODELS, config, load_pretrained, weights_file
 
@@ -85,7 +86,6 @@ def test_a_file_that_holds_something_else(hub, damage):
     [
         ("swin_tiny_patch4_window7_225", "timm has no model 'swin_tiny_patch4_window7_225'; near it are swin_"),
         ("swin_tiny_patch4_window7_224.ms_in2k", r"no weights 'swin_tiny.*it has .*\.ms_in1k"),
-        ("resnet18.a1_in1k", "knows resnet18.a1_in1k, but it has no module map"),
     ],
 )
 def test_models_that_cannot_be(hub, name, said):
@@ -208,3 +208,10 @@ def test_a_flipped_bit_in_a_file_of_torch_s_is_not_believed(own):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="does not have its own checksum. Save the model there again"):
         load_pretrained(f"local-dir:{folder}")
+
+
+def test_a_model_of_which_nothing_is_pruned_is_loaded_all_the_same(tmp_path):
+    save_for_hf(timm.create_model("test_resnet"), tmp_path, safe_serialization=True)
+    model = load_pretrained(f"local-dir:{tmp_path}")
+    with pytest.raises(ValueError, match="has nothing to prune"):
+        sp.make_masks(model, 0.5)

@@ -34,7 +34,8 @@ def model(letter):
     if letter == "d":
         return deepcopy(DENSE)
     cut = "b" if letter == "t" else letter
-    pruned = {"method": "dimap", "ratio": RATIOS[cut], "structured": False, "repair": True, "dense_sha256": "d" * 64}
+    pruned = {"method": "dimap", "ratio": RATIOS[cut], "structured": False, "repair": True, "dense_sha256": "d" * 64,
+              "dense": {key: DENSE[key] for key in ("parameters", "macs")}, "before": None}  # fmt: skip
     counts = {"nonzero_parameters": left(cut, DENSE["parameters"]), "nonzero_macs": left(cut, DENSE["macs"])}
     return DENSE | counts | {"name": f"{letter}.safetensors", "sha256": letter * 64, "pruned": pruned}
 
@@ -89,7 +90,8 @@ def bench(letter, machine=MACHINE, gain=1.0):
 
 
 def finetune():
-    results = {"epochs": 3, "losses": [1.5, 0.5], "top1": {"before": 90.5, "after": 90.75},
+    results = {"epochs": 3, "losses": {"first": 1.5, "last": 0.5}, "images": 2000,
+               "top1": {"before": {"percent": 90.25, "half": 1.5}, "after": {"percent": 90.875, "half": 1.5}},
                "output": {"file": "t.safetensors", "sha256": "t" * 64, "bytes": 60_000_999}}  # fmt: skip
     return record("finetune", model("b"), results)
 

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import math
 import re
 
 import made_records as made
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from swinprune_lite.report import page_data
 from swinprune_lite.report.costs import COMMON, DEFAULTS, costs
@@ -57,6 +59,16 @@ def test_the_worst_class_and_what_chance_alone_would_do():
     (rare,) = [each for each in said()["risks"] if each["name"] == "rare"]
     assert (rare["values"]["class"], rare["values"]["class_loss"], rare["values"]["fewest"]) == ("scratch", 10.0, 40)
     assert (rare["values"]["beyond"], rare["values"]["by_chance"]) == (1, pytest.approx(0.075))
+    for loss, key in ((10.0, "risk.loss_worst"), (9.0, "risk.loss_classes")):  # 7.8 for one class, 9.5 for each of 3
+        record = made.evaluate("b")
+        record["results"]["classes"][0]["recall"]["percent"] = 80.0 - loss
+        found = page_data([made.prune("b"), record])["groups"][0]["series"][0]["points"][0]["findings"][0]
+        assert found["sentences"]["risk"]["key"] == key
+        low, high = found["criteria"]["worst_class"]
+        assert (high - low) / 2 == pytest.approx(
+            math.hypot(5.5, 5.5) * stats.norm.isf(0.025 / 3) / stats.norm.isf(0.025)
+        )
+    assert found["criteria"]["calibration"] == (0.75, 0.75)  # its rise, not what the dense model had
 
 
 def test_fine_tuning_is_set_against_the_same_cut():

@@ -80,6 +80,17 @@ def test_a_pruned_model_says_itself_what_no_other_record_does():
     assert points(page_data([made.prune("b"), record]))[5, 0.5]["stages"] == made.prune("b")["results"]["stages"]
 
 
+def test_fine_tuning_s_own_accuracies_are_shown_where_nothing_else_was_evaluated():
+    records = [made.prune("b"), made.finetune()]
+    found = points(page_data([*records, *records]))  # a record twice is one model
+    assert {key: point["top1"]["percent"] for key, point in found.items()} == {(0, 0.5): 90.25, (3, 0.5): 90.875}
+    said = found[0, 0.5]["findings"][0]
+    assert said["sentences"]["sure"] == {"key": "sure.alone", "values": {"images": 2000, "percent": 90.25, "half": 1.5}}
+    (tuned,) = [each for each in said["risks"] if each["name"] == "finetuning"]
+    assert (tuned["measured"], tuned["values"]["before"], tuned["values"]["after"]) == (False, 90.25, 90.875)
+    assert found[0, 0.5]["difference"] is None
+
+
 def test_what_was_not_measured_is_none():
     data = page_data([made.prune("a")])
     (point,) = points(data).values()
@@ -120,6 +131,18 @@ REFUSED = {
     "a text for a number": ([changed(B, "results.achieved.ratio", "half")], "ratio is 'half', which is no number"),
     "no finite number": ([changed(B, "results.achieved.nonzero_macs", math.nan)], "nonzero_macs is nan"),
     "below zero": ([changed(B, "results.output.bytes", -1)], "bytes is -1, below 0"),
+    "more than all can go": ([changed(B, "results.achieved.ratio", 1.5)], "ratio is 1.5, above 1"),
+    "nothing left": ([changed(B, "results.achieved.nonzero_macs", 0)], "nonzero_macs is 0, below 1"),
+    "no dense model": ([changed(B, "model.macs", 0)], "macs is 0, below 1"),
+    "a text for rows": ([changed(B, "results.stages", "all")], "its stages are no list of objects"),
+    "numbers for rows": ([B, changed(made.evaluate("b"), "results.classes", [1])], "its classes are no list"),
+    "a text for an object": ([changed(B, "model.pruned", "yes")], "it has no pruned"),
+    "a number for an object": ([B, changed(made.evaluate("b"), "results.top5", 5)], "it has no top5"),
+    "no images": ([B, changed(made.evaluate("b"), "results.images", 0)], "images is 0, below 1"),
+    "no time": ([B, changed(made.bench("b"), "results.rows.0.p50_ms", 0)], "p50_ms is 0"),
+    "no speed": ([B, changed(made.bench("b"), "results.ratios.0.speedup.low", 0)], "low is 0"),
+    "no threads": ([B, changed(made.bench("b"), "results.threads", "<b>")], "threads is '<b>', which is no number"),
+    "another model's text": ([B, changed(made.bench("b"), "results.against", 5)], "it has no against"),
     "more than all": ([B, changed(made.evaluate("b"), "results.top1.percent", 101)], "101 is no percentage"),
     "nothing achieved": ([changed(B, "results.achieved", None)], "has no achieved"),
     "an unknown model": ([B, changed(made.bench("c"), "model.pruned", None)], "two dense models|no other record knows"),
@@ -141,6 +164,11 @@ def test_what_does_not_fit_gets_one_sentence(case):
     with pytest.raises(ValueError, match=said) as caught:
         page_data(records)
     assert "\n" not in str(caught.value)
+
+
+def test_a_date_that_is_none_is_not_known():
+    assert page_data([changed(B, "provenance.date", 5)])["sources"][0]["date"] is None
+    assert page_data([B])["sources"][0]["date"] == made.PROVENANCE["date"]
 
 
 def test_files(tmp_path):

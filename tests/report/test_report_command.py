@@ -24,6 +24,7 @@ def test_the_examples_run_and_are_one_object_in_json(folder, capsys, example):
     found = json.loads(capsys.readouterr().out)
     page = folder / found["results"]["output"]["file"]
     assert found["results"]["output"]["bytes"] == page.stat().st_size
+    assert main([*example.split(), "-q"]) == 0  # an earlier page is replaced
     assert [row["file"] for row in found["results"]["sources"]] == [each for each in example.split() if ".json" in each]
 
 
@@ -31,12 +32,15 @@ def test_the_examples_run_and_are_one_object_in_json(folder, capsys, example):
     ("arguments", "said"),
     [
         (["none.json"], "There is no file none.json"),
-        (["half.json", "--output", "half.json"], "is one of the records"),
+        (["half.json", "--output", "half.json"], "A report is an .html file; got half.json"),
+        (["half.json", "--output", "half.safetensors"], "A report is an .html file"),
+        (["half.json", "--output", "mine.html"], "mine.html is there already and is no page of `swinprune report`"),
         (["half.json", "--lang", "fr"], "Languages are some of en, ja"),
         (["half.json", "--output", "half.json/report.html"], "cannot be written"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(folder, capsys, arguments, said):
+    (folder / "mine.html").write_text("<html></html>")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert main(["report", *arguments]) == 1
     out, error = capsys.readouterr()

@@ -182,7 +182,9 @@ def test_what_was_not_measured_has_no_figure(tab):
     assert page.locator("#figure-accuracy").inner_text().endswith("swinprune evaluate measures it.")
     assert page.locator("#criteria .tag.unmeasured").count() == 10
     assert "not measured" in page.locator("#risks").inner_text()
-    assert page.locator("#point").is_disabled()
+    assert not page.locator("#point").is_visible()
+    assert page.locator("#lead").inner_text().startswith("All four figures are of this one cut.")
+    assert "slider" not in page.locator("#why").inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -225,6 +227,7 @@ def test_it_works_by_keyboard_and_prints(tab):
     page.locator("#languages [lang=ja]").focus()
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.lang") == "ja"
+    assert page.locator("#currency").input_value() == "JPY"
     assert page.locator("#say-gain").inner_text().startswith("計算量")
     page.emulate_media(media="print", color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"

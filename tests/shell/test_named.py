@@ -81,6 +81,15 @@ def test_a_checkpoint_of_an_architecture_that_is_named(pvt, tmp_path):
     assert load_model(str(tmp_path / "p.pth"), PVT, (64, 96)).image_size == (64, 96)
 
 
+def test_a_checkpoint_with_two_heads_of_its_own_classes(tmp_path):
+    arch = "levit_128s"
+    model = timm.create_model(arch, num_classes=4).eval()
+    torch.save(model.state_dict(), tmp_path / "p.pth")
+    found = load_model(str(tmp_path / "p.pth"), arch)
+    assert found.classes == 4
+    assert torch.equal(outputs(found.model, (3, 224, 224)), outputs(model, (3, 224, 224)))
+
+
 def test_a_checkpoint_that_does_not_fit(pvt, tmp_path):
     path = tmp_path / "p.safetensors"
     save_file(pvt.state_dict(), path)

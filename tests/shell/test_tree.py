@@ -5,6 +5,7 @@ import torch
 
 import swinprune_lite as sp
 from swinprune_lite.acceleration import block_masks, two_four_masks
+from swinprune_lite.commands.inspect import _summed
 from swinprune_lite.shell.tree import block_of, tree, two_four
 
 
@@ -23,6 +24,12 @@ def test_the_tree_has_every_matrix_once_and_all_macs():
     assert why["patch_embed.proj.weight"].startswith("embeds patches")
     assert why["head.fc.weight"] == "outside attention and MLPs"
     assert found["groups"]["layers.0.blocks.0.mlp"] == {"kind": "hidden units", "count": 32}
+
+
+def test_a_few_zeros_of_any_model_are_none_of_pruning():
+    row = {"parameters": 100_000, "macs": 1, "two_four": None, "block": None}
+    assert _summed([row | {"sparsity": 0.0004}]) == "100 K parameters, 1 MACs"
+    assert _summed([row | {"sparsity": 0.0006}]).endswith("0.1% zeros")
 
 
 def test_patterns_of_zeros_are_found():

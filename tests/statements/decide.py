@@ -65,8 +65,10 @@ BRIEF = [
         "{} epochs of fine-tuning. Without fine-tuning, and with {} % gone, it loses {} points of top-1.",
         "自社の画像と自社の機器で{}週間の検証を行い、何も鵜呑みにせずに決めてください。論文のSwin-Bは、top-"
         "1精度の低下{}ポイント、top-5精度の低下{}ポイントでパラメータの{}%を削っていますが、これは{}エポ"
-        "ックの微調整を経た値です。微調整をしない場合、{}%を削るとtop-1は{}ポイント下がります。どこを削るかを"
-        "決めるのに画像は要りませんが、微調整と確認には要ります。重みをゼロにするだけでは、私たちのCPUでは速くなりま"
+        "ックのファインチューニング（微調整）を経た値です。ファインチューニングをしない場合、{}%を削るとtop-1"
+        "は{}ポイント下がります。どこを削るかを"
+        "決めるのに画像は要りませんが、ファインチューニングと確認には要ります。重みをゼロにするだけでは、私た"
+        "ちのCPUでは速くなりま"
         "せんでした。ヘッドや隠れユニットを丸ごと取り除けば速くなりました。",
         lambda: [
             4,
@@ -83,7 +85,8 @@ BRIEF = [
         "kinds of layer over the whole network. The score is known from elsewhere . The grouping is new, and the "
         "paper's own comparison gives it {} to {} points of top-1.",
         "各重みを「自分の層に残っている大きさ（二乗和）のうち何割を占めるか」で採点し、ネットワーク全体を通じて{}種類"
-        "の層ごとに点数を競わせます。採点式そのものは既知のもの で、新しいのは層のまとめ方です。論文自身の比較では、ま"
+        "の層ごとに点数を競わせます。採点式そのものは既知のもの で、新しいのは層のまとめ方です。論文自身の比"
+        "較では、ま"
         "とめ方の効果はtop-1で{}〜{}ポイントです。",
         lambda: [len(PRUNED_MODULES), *span(grouping())],
     ),
@@ -123,7 +126,8 @@ BRIEF = [
         "MACs cut out as whole heads and hidden units they run at {} to {} times. On the lite models such a cut "
         "costs {} to {} points in the mean, after a short fine-tuning.",
         "対象となる重みの{}%をゼロにしても、速度は元の{}〜{}倍です。計算量の{}%をヘッドと隠れユニットごと取り"
-        "除くと、{}〜{}倍になります。liteモデルでは、この削り方による精度低下は短い微調整の後で平均{}〜{}ポ"
+        "除くと、{}〜{}倍になります。liteモデルでは、この削り方による精度低下は短いファインチューニングの後で"
+        "平均{}〜{}ポ"
         "イントです。",
         lambda: [50, *masked(), 50, *cut_out(), *tuned_losses()],
     ),
@@ -131,13 +135,14 @@ BRIEF = [
         "brief",
         "With {} % removed accuracy falls from {} to {} %. Light fine-tuning brings it back to {} %; a repair "
         "without any image brings it to {} %.",
-        "{}%を削ると、精度は{}%から{}%に落ちます。軽い微調整で{}%まで戻り、画像を一切使わない補正でも{}%まで戻ります。",
+        "{}%を削ると、精度は{}%から{}%に落ちます。軽いファインチューニングで{}%まで戻り、画像を一切使わない補"
+        "正でも{}%まで戻ります。",
         lambda: [80, *map(surfaces.top, ("adapt", surfaces.CUT, surfaces.TUNED, surfaces.REPAIRED))],
     ),
     *both(
         "brief",
         "At {} and {} % the lite models lose at most {} points, without fine-tuning.",
-        "枝刈り率{}%と{}%では、liteモデルの低下は微調整なしでも{}ポイント以下です。",
+        "枝刈り率{}%と{}%では、liteモデルの低下はファインチューニングなしでも{}ポイント以下です。",
         lambda: [15, 35, table1.early_one_shot()[0]],
     ),
 ]
@@ -178,7 +183,8 @@ ON_SITE = [
         "How far (lite models). At {} % small and base lose {} ± {} and {} ± {} points without fine-tuning, tiny "
         "{} ± {}. At {} % DIMAP on base is behind one magnitude threshold for the whole model.",
         "枝刈り率{}%で、smallは{} ± {}ポイント、baseは{} ± {}ポイント、tinyは{} ± {"
-        "}ポイント、微調整なしで下がります。{}%では、baseのDIMAPは、重みの大きさにモデル全体でひとつのしき"
+        "}ポイント、ファインチューニングなしで下がります。{}%では、baseのDIMAPは、重みの大きさにモデル全体で"
+        "ひとつのしき"
         "い値を置く方法に及びません。",
         lambda: [55, *at_55(), 80, not again.stars("global", (0.8,))[B, 0.8]],
     ),
@@ -186,7 +192,8 @@ ON_SITE = [
         "on_site",
         "On lite tiny labels alone lose {} ± {} points more than the dense model's answers as a teacher, at {} % "
         "of the MACs.",
-        "lite tinyでは、正解ラベルだけで微調整すると、元のモデルの出力を教師とする場合より{} ± {}ポイン"
+        "lite tinyでは、正解ラベルだけでファインチューニングすると、元のモデルの出力を教師とする場合より{} ±"
+        " {}ポイン"
         "ト多く下がります（計算量の{}%を削った場合）。",
         lambda: [*again.with_spread(again.losses(teacher="labels") - again.losses()), 50],
     ),
@@ -200,7 +207,8 @@ ON_SITE = [
         "on_site",
         "Of the {} points that an {} % cut takes, {} steps on {} labelled surfaces bring back {}. After {} steps "
         "{} labelled surfaces leave {} ± {} points missing, {} leave {} ± {} and {} leave {} ± {}.",
-        "枝刈りで失った{}ポイント（枝刈り率{}%）のうち、{}ステップの微調整とラベル付き{}枚で{}ポイントが戻り"
+        "枝刈りで失った{}ポイント（枝刈り率{}%）のうち、{}ステップのファインチューニングとラベル付き{}枚で{}"
+        "ポイントが戻り"
         "ます。{}ステップの後に残る低下は、ラベル付き{}枚で{} ± {}ポイント、{}枚で{} ± {}ポイント、"
         "{}枚で{} ± {}ポイントです。",
         lambda: [
@@ -216,7 +224,8 @@ ON_SITE = [
     *both(
         "on_site",
         "Pruned before it is adapted or after, the tuned models are {} ± {} points apart, which tells no difference.",
-        "自社画像への適応の前に削っても後に削っても、微調整後の精度の差は{} ± {}ポイントで、区別できません。",
+        "自社画像への適応の前に削っても後に削っても、ファインチューニング後の精度の差は{} ± {}ポイントで、区"
+        "別できません。",
         surfaces.orders_apart,
     ),
     *both(
@@ -471,15 +480,16 @@ PROOF = [
     *both(
         "proof",
         "Go if top-1 loses at most {} point with all of its interval, no class more than {} points, and the "
-        "calibration error is at most {} points.",
-        "top-1の低下が区間全体で{}ポイント以下、どのクラスの低下も{}ポイント以下、較正誤差が{}ポイント以下であること。",
+        "calibration error rises by at most {} points.",
+        "top-1の低下が区間全体で{}ポイント以下、どのクラスの低下も{}ポイント以下、較正誤差の増加が{}ポイント"
+        "以下であること。",
         lambda: go("loss", "worst_class", "calibration"),
     ),
     *both(
         "proof",
         "Go if it is at least {} times as fast, with p95 at most {} milliseconds, memory at most {} % and file at "
         "most {} % of the dense model's.",
-        "速度が元の{}倍以上、p95が{}ミリ秒以下、メモリが元の{}%以下、ファイルが元の{}%以下であること。",
+        "速度が元の{}倍以上、p95が{}ミリ秒以下、メモリが元の{}%以下、ファイルサイズが元の{}%以下であること。",
         lambda: go("speedup", "p95", "memory", "file"),
     ),
     *both(
@@ -508,7 +518,7 @@ PROOF = [
         "At {} % tiny, small and base lose {} ± {}, {} ± {} and {} ± {} points of top-1, without fine-tuning: all "
         "{} pass. At {} % they lose {} ± {}, {} ± {} and {} ± {}, and none passes.",
         "枝刈り率{}%で、tinyは{} ± {}、smallは{} ± {}、baseは{} ± {}ポイント、to"
-        "p-1が下がります（微調整なし）。{}つとも通過します。{}%ではそれぞれ{} ± {}、{} ± {}、{}"
+        "p-1が下がります（ファインチューニングなし）。{}つとも通過します。{}%ではそれぞれ{} ± {}、{} ± {}、{}"
         " ± {}ポイント下がり、どれも通過しません。",
         lambda: [35, *passes(0.35), 3, 55, *passes(0.55)],
     ),
@@ -522,7 +532,8 @@ PROOF = [
     *both(
         "proof",
         "So cut and tuned, the {} runs lose {} to {} points. None of them passes at {}.",
-        "こうして削って微調整した{}回分の学習では、低下は{}〜{}ポイントです。基準値{}を満たすものはありません。",
+        "こうして削ってファインチューニングした{}回分の学習では、低下は{}〜{}ポイントです。基準値{}を満たすも"
+        "のはありません。",
         runs,
     ),
     *both(
@@ -553,7 +564,8 @@ SUPPLIER = [
         "supplier",
         '| Before or after fine-tuning? | both, with epochs, images and labels | "light", without a number: the '
         "paper's is {} epochs of ImageNet-1k |",
-        "| 微調整の前ですか、後ですか？ | 両方と、エポック数、画像、ラベルの数 | 数値のない「軽い微調整」（論文"
+        "| ファインチューニング（微調整）の前ですか、後ですか？ | 両方と、エポック数、画像、ラベルの数 | 数値"
+        "のない「軽いファインチューニング」（論文"
         "はImageNet-1kで{}エポック） |",
         lambda: [EPOCHS],
     ),
@@ -581,7 +593,8 @@ PHRASES = [
         "table {}. Caveat: after {} epochs of fine-tuning on the data that it was trained on; with {} % gone and "
         "no fine-tuning it loses {} points.",
         "「論文では、Swin-Bのtop-1精度の低下は{}ポイントで、パラメータの{}%を削っています。」 根拠は論"
-        "文の表{}です。但し書き：これは元の学習データで{}エポック微調整した後の値です。{}%を削って微調整をしない"
+        "文の表{}です。但し書き：これは元の学習データで{}エポックファインチューニングした後の値です。{}%を削"
+        "ってファインチューニングをしない"
         "場合は{}ポイント下がります。",
         lambda: [*printed("Swin-B", "top1_drop", "params_drop"), 1, EPOCHS, 50, one_shot("Swin-B")[2]],
     ),
@@ -617,7 +630,8 @@ PHRASES = [
         '"Light fine-tuning wins most of it back." It rests on drawn surfaces: {} steps bring an accuracy of {} % '
         "back to {} %, of {} % before the cut. Caveat: with {} labelled images; {} labelled ones leave {} points "
         "missing.",
-        "「軽い微調整で、低下の大部分が戻ります。」 根拠は人工の表面画像で、{}ステップにより{}%から{}%に戻りま"
+        "「軽いファインチューニングで、低下の大部分が戻ります。」 根拠は人工の表面画像で、{}ステップにより{}%"
+        "から{}%に戻りま"
         "す（枝刈り前は{}%）。但し書き：ラベル付き{}枚を使った場合です。{}枚では{}ポイントの低下が残ります。",
         lambda: [
             study.LIGHT,
@@ -675,8 +689,9 @@ PRESS = [
         "press",
         "The paper's takes {} epochs of ImageNet-1k, and it prints no shorter one. Without any, at {} %, Swin-B "
         "loses {} points, Swin-S {} and Swin-T {}.",
-        "「短い微調整で足りる」 論文の微調整はImageNet-1kの{}エポックで、それより短いものは載っていません"
-        "。微調整をしない場合、枝刈り率{}%で、Swin-Bは{}ポイント、Swin-Sは{}ポイント、Swin-Tは"
+        "「短いファインチューニング（微調整）で足りる」 論文のファインチューニングはImageNet-1kの{}エポックで"
+        "、それより短いものは載っていません"
+        "。ファインチューニングをしない場合、枝刈り率{}%で、Swin-Bは{}ポイント、Swin-Sは{}ポイント、Swin-Tは"
         "{}ポイント下がります。",
         lambda: [EPOCHS, 50, *(one_shot(model)[2] for model in SWINS)],
     ),

@@ -7,6 +7,7 @@ import swinprune_lite as sp
 from statements.statement import about, count
 from swinprune_lite.anatomy.modules import PRUNED_MODULES
 from swinprune_lite.paper.numbers import paper_table
+from swinprune_lite.pruning.budgets import LAST_LAYER_KEEPS
 from swinprune_lite.studies import profiles
 
 TABLE3 = "table3_uniform_vs_dimap"
@@ -61,6 +62,7 @@ def magnitudes_lose() -> float:
 
 EVERY = (*LOW, *HIGH)
 TABLE3_STATEMENTS = [
+    table3("the last keeps a fifth at least", lambda: [LAST_LAYER_KEEPS == 0.2]),
     table3("DIMAP against uniform pruning, and {} other ways", lambda: [len(sp.METHODS) - 2]),
     table3(
         "no mean difference between the two is larger than {} points, and none lies outside its interval. Beyond, "

@@ -67,7 +67,8 @@ PAGE_STATEMENTS = [
     Statement("README", "each of the paper's {} numbers and claims", lambda: [len(again.ledger())]),
     Statement(
         COMMANDS,
-        "The exit code is {} when it is done, {} when it could not be done, {} for wrong usage, and {} when it was",
+        "The exit code is {} when it is done, {} when it could not be done, {} when the line could "
+        "not be read, and {} when it was",
         lambda: [0, NOT_DONE, typer.BadParameter("").exit_code, INTERRUPTED],
     ),
     Statement(

@@ -117,6 +117,16 @@ def test_a_folder_is_one_run_s_and_one_process_s(tmp_path, accelerator):
         pytest.fail("it was entered")
 
 
+def test_a_folder_of_someone_else_s_is_left_alone(tmp_path, accelerator):
+    (tmp_path / "losses.csv").write_text("mine")
+    with (
+        pytest.raises(ValueError, match=r"holds losses\.csv, and no run\.json that says of which run"),
+        run_folder(tmp_path, {"seed": 0}, accelerator),
+    ):
+        pytest.fail("it was entered")
+    assert (tmp_path / "losses.csv").read_text() == "mine"
+
+
 def test_a_teacher_s_answers_are_learned_not_the_classes():
     teacher, recipe = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), replace(RECIPE, epochs=30)
     model, wrong = small(), [(images, (classes + 1) % 3) for images, classes in batches()]
