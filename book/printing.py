@@ -14,11 +14,13 @@ from html import escape
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 from urllib.parse import urljoin, urlparse
 
 import typer
 import yaml
 from bs4 import BeautifulSoup, Tag
+from playwright.sync_api import Browser, sync_playwright
 from pypdf import PdfReader
 
 BOOK = Path(__file__).parent
@@ -38,10 +40,11 @@ PAPER = {
 WIDTH = round((210 - 2 * 15) / 25.4 * 96 / PAPER["scale"])
 """Of the printed area, in the pixels of the page."""
 NOT_PRINTED = ".headerlink, .take, .dark-page, .toctree-wrapper, .cell_output > .toggle-hint"
-FIT = """async width => {
+FIT = """async () => {
   await window.MathJax?.startup?.promise
   document.querySelectorAll("details").forEach(each => { each.open = true })
-  for (const box of document.querySelectorAll(".scrolls, .pst-scrollable-table-container, mjx-container[display=true]")) {
+  const wide = ".scrolls, .pst-scrollable-table-container, mjx-container[display=true]"
+  for (const box of document.querySelectorAll(wide)) {
     const share = box.clientWidth / box.scrollWidth
     if (share < 1) box.style.zoom = share
   }
@@ -79,38 +82,44 @@ def whole(html: Path, parts: Sequence[tuple[str, Sequence[str]]], title: str, ad
             heads |= {str(tag): None for tag in _head(html, page, read[page])}
             chapters.append(_chapter(html, page, read, address))
             heading = read[page].select_one("article h1").get_text(" ", strip=True)
-            contents.append(
-                f'<a href="#{_place(page)}">{escape(heading)} <span data-page="{_place(page)}">000</span></a>'
-            )
-    front = (
-        f'<header><h1>{escape(title)}</h1><p>{escape(address)}</p></header><nav class="contents"><h2>Contents</h2>\n'
-    )
-    return (
-        f'<!doctype html>\n<html lang="en" data-theme="light">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        + "\n".join(heads)
-        + f'\n<link rel="stylesheet" href="{(BOOK / "_static" / "print.css").as_uri()}"></head>\n<body>\n{front}'
-        + "\n".join([*contents, "</nav>", *chapters, "</body>\n</html>\n"])
-    )
+            sheet = f'<span data-page="{_place(page)}">000</span>'
+            contents.append(f'<a href="#{_place(page)}">{escape(heading)} {sheet}</a>')
+    on_paper = (BOOK / "print.css").as_uri()
+    pieces = [
+        f'<!doctype html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8"><title>{title}</title>',
+        *heads,
+        f'<link rel="stylesheet" href="{on_paper}">\n</head>\n<body>',
+        f"<header><h1>{title}</h1><p>{address}</p></header>",
+        '<nav class="contents"><h2>Contents</h2>',
+        *contents,
+        "</nav>",
+        *chapters,
+        "</body>\n</html>\n",
+    ]
+    return "\n".join(pieces)
 
 
-def printed(html: Path, parts: Sequence[tuple[str, Sequence[str]]], title: str, address: str) -> bytes:
-    """The PDF; arguments as those of `whole`."""
-    from playwright.sync_api import sync_playwright  # only here: what asks for a missing Chromium need not have it
-
-    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+def printed(
+    browser: Browser, html: Path, parts: Sequence[tuple[str, Sequence[str]]], title: str, address: str
+) -> bytes:
+    """The PDF that a browser of playwright prints; other arguments as those of `whole`."""
+    with TemporaryDirectory() as folder:
         source = Path(folder) / "book.html"
         source.write_text(whole(html, parts, title, address))
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(viewport={"width": WIDTH, "height": 1000}, color_scheme="light", offline=True)
         tab.emulate_media(media="print")
         tab.set_default_timeout(300_000)
         tab.goto(source.as_uri())
-        tab.evaluate(FIT, WIDTH)
+        tab.evaluate(FIT)
         places = PdfReader(BytesIO(tab.pdf(**PAPER)))
-        sheets = {name.removeprefix("/"): places.get_destination_page_number(place) + 1
-                  for name, place in places.named_destinations.items()}  # fmt: skip
+        sheets = {
+            name.removeprefix("/"): places.get_destination_page_number(place) + 1
+            for name, place in places.named_destinations.items()
+        }
         tab.evaluate(NUMBER, sheets)
-        return tab.pdf(**PAPER)
+        pdf = tab.pdf(**PAPER)
+        tab.close()
+    return pdf
 
 
 def _place(page: str, within: str = "") -> str:
@@ -156,16 +165,21 @@ def _file(html: Path, page: str, link: str) -> str:
     return link if urlparse(link).scheme else urljoin((html / f"{page}.html").resolve().as_uri(), link)
 
 
-def main(html: Path = typer.Argument(Path("build/site")), pdf: Path | None = None) -> None:
+def main(
+    html: Annotated[Path, typer.Argument(help="Folder of the built book.")] = Path("build/site"),
+    pdf: Annotated[Path | None, typer.Option(help="The file.")] = None,
+) -> None:
     """Print the book in HTML to the file PDF; without one, only see whether a browser is there that prints."""
-    chromium()
+    path = chromium()
     if pdf is None:
         return
     listed = yaml.safe_load((BOOK / "_toc.yml").read_text())
     parts = [("", [listed["root"]])]
     parts += [(part["caption"], [chapter["file"] for chapter in part["chapters"]]) for part in listed["parts"]]
     settings = yaml.safe_load((BOOK / "_config.yml").read_text())
-    pdf.write_bytes(printed(html, parts, settings["title"], settings["html"]["baseurl"]))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        pdf.write_bytes(printed(browser, html, parts, settings["title"], settings["html"]["baseurl"]))
 
 
 if __name__ == "__main__":

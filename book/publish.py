@@ -20,7 +20,8 @@ CODE = re.compile(r"<(script|style)\b[^>]*>.*?</\1>", re.DOTALL)
 
 def broken_links(folder: Path) -> list[tuple[str, str]]:
     """Page and address of each link and picture of the folder's pages that leads to no file, or no place, in it."""
-    pages = {path.resolve(): CODE.sub("", path.read_text()) for path in sorted(folder.rglob("*.html"))}
+    read = [path for path in sorted(folder.rglob("*.html")) if not any(map(path.match, NOT_FOR_READERS))]
+    pages = {path.resolve(): CODE.sub("", path.read_text()) for path in read}
     places = {path: set(re.findall(r'\bid="([^"]+)"', text)) for path, text in pages.items()}
     broken = []
     for path, text in pages.items():

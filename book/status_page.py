@@ -50,5 +50,9 @@ def _run(run: dict) -> tuple[str, str, str]:
 
 def _versions() -> str:
     made = provenance()
-    rows = [("laid out (UTC)", made["date"][:16].replace("T", " ")), ("machine", machine()), ("Python", made["python"])]
+    rows = [
+        ("laid out (UTC)", made["date"][:16].replace("T", " ")),
+        ("machine", machine().partition(";")[0]),  # what follows is of this process alone
+        ("Python", made["python"]),
+    ]
     return markdown(["what", "which"], [*rows, *((name, version(name)) for name in LIBRARIES)])

@@ -83,6 +83,14 @@ def test_notebooks_do_not_spell_the_papers_accuracies():
         assert not [value for value in printed if value in sources]
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_are_linked_to_are_there(page):
+    named = re.findall(r"\]\((?!\w+:)([^)#]+)", (ROOT / page).read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert (ROOT / "book/_static/book.png").stat().st_size <= 150_000  # the README's picture
+
+
 def test_make_help_lists_the_two_commands():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.search(r"^book +\w", said, re.MULTILINE)
