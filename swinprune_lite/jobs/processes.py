@@ -2,9 +2,11 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing import resource_tracker
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
@@ -34,12 +36,21 @@ def accelerated(device: str) -> Iterator[Accelerator]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Ctrl-C waits until this is over; threads that begin meanwhile, and processes that these begin, never hear it.
+    """Ctrl-C, and a request to end, wait until this is over; processes that begin meanwhile never hear Ctrl-C.
 
     A terminal sends it to all processes of a command, and only the first is to answer, and to end the others.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    waiting: list[int] = []
+    mine = threading.current_thread() is threading.main_thread()
+    asked = (signal.SIGINT, signal.SIGTERM) if mine else ()
+    before = {number: signal.signal(number, lambda number, _: waiting.append(number)) for number in asked}
+    resource_tracker.ensure_running()  # where it begins later, it lets the signal through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # threads and processes inherit it
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in waiting[:1]:
+            signal.raise_signal(number)
