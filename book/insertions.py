@@ -111,6 +111,13 @@ def colab_button() -> str:
     return f"```{{button-link}} {notebook}\n:color: primary\n\nTry the score in Colab\n```"
 
 
+def contributing() -> str:
+    """The guide for contributors without its title; its links to files lead to the repository."""
+    repository = yaml.safe_load((Path(__file__).parent / "_config.yml").read_text())["repository"]
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text().partition("\n")[2]
+    return re.sub(r"\]\((?!\w+:)", f"]({repository['url']}/blob/{repository['branch']}/", text)
+
+
 def _link(text: str, notebook: str) -> str:
     return f"{{doc}}`{text} <notebooks/{notebook}>`"
 
