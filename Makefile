@@ -17,11 +17,14 @@ LONG_TESTS := $(addprefix tests/,contracts/test_notebooks_on_pretrained.py contr
 	pruning/test_cost.py measurements/test_store.py contracts/test_book.py)
 NOTEBOOKS := $(notdir $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb)))
 EXECUTED := $(NOTEBOOKS:%=build/executed/$(PROFILE)/%)
-NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,test]'
+NEEDED := --constraint constraints.txt --editable '.[book,grid,onnx,pdf,test]'
 LIBRARY := $(shell find swinprune_lite -type f -not -name '*.pyc') $(wildcard results/*.json*)
 PROSE := $(shell find book -type f -not -name '*.pyc')
 
-.PHONY: help book slides test reproduce outputs bench clean
+SITE := build/site
+PDF := $(SITE)/swinprune-lite.pdf
+
+.PHONY: help book slides site pdf test reproduce outputs bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
@@ -34,6 +37,16 @@ book: .venv/installed ## run every notebook (PROFILE=lite) and build the book fr
 slides: .venv/installed ## the slides of the course, from the executed notebooks: build/slides/*.html
 	$(MAKE) -j$(JOBS) $(EXECUTED)
 	PYTHONPATH=book $(BIN)/python -m teaching.slides build/executed/$(PROFILE) build/slides
+
+site: book ## the folder to publish, its links checked: the book with the report and the slides: build/site
+	$(BIN)/python book/publish.py build/book/_build/html $(SITE)
+
+pdf: .venv/installed ## the site, and in it the book as a PDF, which Chromium prints: build/site/swinprune-lite.pdf
+	@# without a Chromium it says so now, not after the notebooks
+	$(BIN)/python book/printing.py
+	$(MAKE) site
+	$(BIN)/python book/printing.py $(SITE) --pdf $(PDF)
+	@echo "The PDF: $(PDF)"
 
 test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
 test: .venv/installed ## all tests: library, notebooks, book, browser
@@ -74,4 +87,6 @@ build/book/$(PROFILE).done: $(EXECUTED) $(PROSE)
 	$(BIN)/python book/assemble.py build/executed/$(PROFILE) build/book
 	$(BIN)/jupyter-book build --warningiserror --keep-going --quiet build/book
 	$(BIN)/python book/pngs.py build/book/_build/html
+	@# a page's notebook, to take away, is the whole one, which runs
+	cp $(EXECUTED) build/book/_build/html/_sources/notebooks
 	touch $@

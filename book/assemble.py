@@ -5,7 +5,8 @@
 Every page that holds numbers says below its title what they are of (see `holds_numbers` and `of_profile` for
 the rule). `page_cells` says what of a notebook is on its page, and `terms` links terms at their first use. The first
 page gets the ledger's totals and what carries over to a pretrained transformer, the page on pretrained weights its
-estimates, the page on the commands their help, and others what `insertions` computes. The report of the lite models,
+estimates, the page on the commands their help, those on the library its docstrings (`api_pages`), the status its times
+(`status_page`), and others what `insertions` computes. The report of the lite models,
 a page by itself, is made anew.
 """
 
@@ -14,11 +15,13 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import api_pages
 import command_pages
 import insertions
 import nbformat
 import page_cells
 import pandas as pd
+import status_page
 import typer
 from teaching import pages as teaching
 from terms import FENCE, linked
@@ -40,6 +43,8 @@ COMMANDS = "<!-- commands -->"
 STARS = "<!-- stars -->"
 NOTE_HERE = "<!-- note -->"
 COLAB = "<!-- colab -->"
+STATUS = "<!-- status -->"
+CONTRIBUTING = "<!-- contributing -->"
 ERRATA = "<!-- errata: {} -->"
 REPORT = "report_lite.html"
 NOTE, NOTE_JA = "Numbers on this page", "このページの数値"
@@ -155,6 +160,8 @@ def main(executed: Path, output: Path) -> None:
         COMMANDS: command_pages.pages(),
         STARS: insertions.stars_table(notebooks),
         COLAB: insertions.colab_button(),
+        STATUS: status_page.status(notebooks),
+        CONTRIBUTING: insertions.contributing(),
     }
     inserted |= {ERRATA.format(part): table for part, table in insertions.errata().items()}
     marks, files = teaching.insertions(executed, store())
@@ -164,7 +171,8 @@ def main(executed: Path, output: Path) -> None:
         text = noted(text, lite) if holds_numbers(text) else text
         for mark, insertion in inserted.items():
             text = text.replace(mark, insertion)
-        page.write_text(linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0])
+        text = linked(page.relative_to(output).with_suffix("").as_posix(), [text])[0]
+        page.write_text(api_pages.filled(text))
     for folder in ("_static", "_extensions"):
         shutil.copytree(BOOK / folder, output / folder, dirs_exist_ok=True)
     write_report(lite_data(store()), output / "_static" / REPORT)

@@ -19,7 +19,7 @@ from swinprune_lite.pruning.importance import importance
 
 LEVEL = 0.05  # of a 95 % interval
 FIRST = "fig-threshold"
-STARRED = re.compile(r"<td>[+−-][\d.]+ ± [\d.]+( \*)?</td>")
+DIFFERENCE = re.compile(r"([+−-]?)[\d.]+ ± [\d.]+( \*)?")
 
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
@@ -31,20 +31,27 @@ def markdown(columns: Sequence[str], rows: Iterable[Sequence]) -> str:
 def stars(notebooks: Iterable[Path]) -> dict[str, tuple[int, int]]:
     """Stem of each notebook with tables that mark differences by a star -> how many differences, how many stars.
 
-    A table marks them if one of its cells has a star; its signed cells are the differences.
+    A table marks them if one of its cells has a star. Differences stand in the columns in which all cells are signed.
     """
     found = {}
     for path in sorted(notebooks):
-        pages = [
+        tables = [
             output["data"].get("text/html", "")
             for cell in nbformat.read(path, as_version=4).cells
             for output in cell.get("outputs", [])
             if "data" in output
         ]
-        marks = [cells for page in pages if any(cells := STARRED.findall(page))]
+        marks = [cells for table in tables if any(cells := _starred(table))]
         if marks:
-            found[path.stem] = sum(map(len, marks)), sum(sum(map(bool, cells)) for cells in marks)
+            found[path.stem] = sum(map(len, marks)), sum(map(sum, marks))
     return found
+
+
+def _starred(table: str) -> list[bool]:
+    """Of each difference in a table of HTML, whether it has a star."""
+    rows = [cells for row in table.split("</tr>") if (cells := re.findall(r"<td>(.*?)</td>", row))]
+    columns = [[found for cell in column if (found := DIFFERENCE.fullmatch(cell))] for column in zip(*rows)]
+    return [bool(found[2]) for column in columns if all(found[1] for found in column) for found in column]
 
 
 def stars_table(notebooks: Iterable[Path]) -> str:
@@ -102,6 +109,13 @@ def colab_button() -> str:
     address = repository["url"].replace("https://github.com", "https://colab.research.google.com/github")
     notebook = f"{address}/blob/{repository['branch']}/notebooks/idea_score_by_hand.ipynb"
     return f"```{{button-link}} {notebook}\n:color: primary\n\nTry the score in Colab\n```"
+
+
+def contributing() -> str:
+    """The guide for contributors without its title; its links to files lead to the repository."""
+    repository = yaml.safe_load((Path(__file__).parent / "_config.yml").read_text())["repository"]
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text().partition("\n")[2]
+    return re.sub(r"\]\((?!\w+:)", f"]({repository['url']}/blob/{repository['branch']}/", text)
 
 
 def _link(text: str, notebook: str) -> str:

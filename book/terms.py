@@ -22,7 +22,7 @@ LEFT_ALONE = re.compile(
     | \$\$.*?\$\$ | \$[^$\n]*\$                      # mathematics
     | !?\[[^\]]*\]\([^)]*\)                          # links and pictures
     | \*[^*\s][^*\n]*\*(?!\*)                        # a word that is being defined, or a title
-    | </?\w[^>]*>                                    # HTML""",
+    | <a\b.*?</a> | </?\w[^>]*>                     # HTML""",
     re.DOTALL | re.MULTILINE | re.VERBOSE,
 )
 

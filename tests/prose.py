@@ -15,6 +15,7 @@ PAGES = {
     **{path.stem: path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))},
     **{str(path.relative_to(BOOK).with_suffix("")): path for path in sorted(BOOK.rglob("*.md"))},
     "README": ROOT / "README.md",
+    "CONTRIBUTING": ROOT / "CONTRIBUTING.md",
 }
 WORDS = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "eleven": 11,

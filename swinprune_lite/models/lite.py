@@ -25,6 +25,7 @@ LITE_MODELS = {
     "swinv2_lite_micro": {"embed_dim": 8, "depths": (2, 2, 6, 2)},
     "pvt_v2_lite_micro": {"embed_dims": (8, 16, 40, 64), "depths": (2, 2, 2, 2)},
 }
+"""Name of each lite model -> channels of its first stage, or of each, and blocks of each stage."""
 LIKE_THE_PAPERS = ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
 """Those that stand for Swin-T, S and B in the reproduction, in this order."""
 SWINS = (*LIKE_THE_PAPERS, "swin_lite_micro")

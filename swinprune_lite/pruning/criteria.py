@@ -224,3 +224,4 @@ CRITERIA: dict[str, Criterion] = {
         between(1)._replace(name="activation_energy"),
     )
 }
+"""Name -> criterion, as `make_masks` takes it; one of your own needs no name."""

@@ -59,6 +59,7 @@ METHODS: dict[str, Method] = {
     "erk": Method("magnitude", "by_layer", "erdos_renyi_kernel"),
     "uniform+": Method("magnitude", "by_layer", "uniform_plus"),
 }
+"""Name -> criterion, grouping and budget. `make_masks` takes the names, and the comparisons hold what is added here."""
 
 
 def combination(method: str | Method, criterion=None, grouping=None, budget=None) -> Method:

@@ -21,13 +21,11 @@ def schedule(
     seed: int = 0,
     **how: object,
 ) -> Iterator[Masks]:
-    """Masks for gradual pruning, each made when it is asked for, from the weights as they are by then.
+    """Masks for gradual pruning, each made when it is asked for, from the weights as they are by then::
 
-    ```python
-    for masks in schedule(model, 0.8, steps=4):
-        apply_masks(model, masks)
-        finetune(model, batches, recipe)
-    ```
+        for masks in schedule(model, 0.8, steps=4):
+            apply_masks(model, masks)
+            finetune(model, batches, recipe)
 
     Step t of n brings each group from its start to its end by the cubic of Zhu and Gupta (2017),
     s_t = s_n + (s_0 - s_n) (1 - t / n)^3: much at first, little in the end. The start is what the model's held masks

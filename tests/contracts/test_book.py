@@ -1,19 +1,26 @@
 """The book builds without a warning and reads well in a browser that has no network."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 from html import unescape
+from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
+import api_pages
 import assemble
 import nbformat
 import pandas as pd
 import pngs
+import printing
+import publish
+import pypdf
 import pytest
+import status_page
 import terms
 import yaml
 from axe_playwright_python.sync_playwright import Axe
@@ -21,6 +28,7 @@ from forked import Forked
 from PIL import Image
 from teaching import quiz
 
+import swinprune_lite as sp
 from swinprune_lite.report.lite import MODELS
 from swinprune_lite.studies import estimate, pretrained
 from swinprune_lite.studies.profiles import get_profile
@@ -51,12 +59,8 @@ def html(tmp_path_factory):
     binaries = Path(sys.executable).parent
     assembled = Forked([ROOT / "book/assemble.py", ROOT / "notebooks", source])
     assert assembled.wait(60) == 0, assembled.said()
-    built = subprocess.run(
-        [binaries / "jupyter-book", "build", "--warningiserror", "--keep-going", "--quiet", source],
-        capture_output=True,
-        text=True,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
+    built = Forked([binaries / "jupyter-book", "build", "--warningiserror", "--keep-going", "--quiet", source])
+    assert built.wait(300) == 0, built.said()
     return source / "_build" / "html"
 
 
@@ -97,6 +101,7 @@ def test_a_page_with_numbers_says_what_they_are_of_and_one_without_says_nothing(
         assert bool(said[page]) == bool(below), page
         assert "Profile lite" not in above, page
     of_no_numbers = {*TEACH, "report", "commands", "rerun", "bibliography", "where_is", "glossary"}
+    of_no_numbers |= {"api", "api_rooms", "contributing", "status"}
     assert {page for page in said if not said[page]} == of_no_numbers
     counts = {"figure1_components", "table2_state_of_the_art", "figure4_acceleration", "beyond_architectures"}  # times
     of_none = {page for page in said if said[page] and said[page][1] == "Of no profile"}
@@ -181,28 +186,90 @@ def test_the_report_of_the_lite_models_is_in_it(html):
 
 
 def test_links_and_images_lead_somewhere(html):
-    broken, anchors = [], {}
+    broken = publish.broken_links(html)
+    drawn = {f"{path.stem}.png" for path in (html / "_images").glob("*.svg")}  # `pngs` makes these of the SVGs
+    assert [(page, link) for page, link in broken if link.rpartition("_images/")[2] not in drawn] == []
 
-    def ids(path):
-        if path not in anchors:
-            anchors[path] = set(re.findall(r'\bid="([^"]+)"', path.read_text()))
-        return anchors[path]
 
-    for page in PAGES:
-        path = html / f"{page}.html"
-        for link in re.findall(r'(?:href|src)="([^"]*)"', path.read_text()):
-            url = urlparse(link)
-            if url.scheme or url.netloc or not (url.path or url.fragment):
-                continue
-            target = (path.parent / unquote(url.path)).resolve() if url.path else path
-            if target.parent.name == "_images" and target.suffix == ".png":  # `pngs` makes it of the SVG beside it
-                target = target.with_suffix(".svg")
-            missing = not target.exists()
-            if not missing and url.fragment and target.suffix == ".html":
-                missing = unquote(url.fragment) not in ids(target)
-            if missing:
-                broken.append((page, link))
-    assert not broken
+def test_what_is_published_is_for_readers_and_its_links_lead_somewhere(tmp_path):
+    html, site = tmp_path / "html", tmp_path / "site"
+    for name in (".buildinfo", "_static/a.css.map", "_static/a-macros.html", "_static/a.css", "b/c.html"):
+        (html / name).parent.mkdir(parents=True, exist_ok=True)
+        (html / name).write_text('<h1 id="h">C</h1><script>"src=\\"none.js\\""</script>')
+    index = html / "index.html"
+    with pytest.raises(SystemExit, match="holds no book; run 'make book'"):
+        publish.main(html, site)
+    index.write_text('<img src="_static/a.css"><a href="b/c.html#h">C</a><a href="https://example.org/none">D</a>')
+    (site / "old.html").parent.mkdir()
+    (site / "old.html").touch()
+    publish.main(html, site)
+    found = {path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file()}
+    assert found == {".nojekyll", "index.html", "_static/a.css", "b/c.html"}
+    for link in ("b/d.html", "b/c.html#none", "#none", "../html/index.html"):
+        index.write_text(f'<a href="{link}">C</a>')
+        with pytest.raises(SystemExit, match=f"Links that lead nowhere: {link} on index.html"):
+            publish.main(html, site)
+
+
+def test_the_status_says_how_long_each_notebook_took_and_of_none_that_it_does_not_know(html, tmp_path):
+    text = unescape(re.sub(r"<[^>]+>|\s+", " ", (html / "status.html").read_text()))
+    assert "This build ran no notebook." in text  # as here, from the committed ones
+    assert all(f" {name} {metadata.version(name)} " in re.sub(" +", " ", text) for name in status_page.LIBRARIES)
+    for stem, seconds in (("idea_swin", 8.6), ("figure6_masks", None), ("idea_pruning", 12.2)):
+        notebook = nbformat.v4.new_notebook()
+        if seconds:
+            started = {"start_time": "2026-11-26T12:21:03.820587+00:00", "parameters": {"profile": "lite"}}
+            notebook.metadata.papermill = {"duration": seconds, **started}
+        nbformat.write(notebook, tmp_path / f"{stem}.ipynb")
+    lines = status_page.status(tmp_path.glob("*.ipynb")).splitlines()
+    assert lines[2:6] == [
+        "| {doc}`notebooks/idea_swin` | 9 | 2026-11-26 12:21 | lite |",
+        "| {doc}`notebooks/idea_pruning` | 12 | 2026-11-26 12:21 | lite |",
+        "| {doc}`notebooks/figure6_masks` | not recorded | not recorded | not recorded |",
+        "| **all that are recorded** | **21** |  |  |",
+    ]
+
+
+def test_every_public_name_has_its_docstring_in_the_book(html):
+    pages = {page: unescape((html / f"{page}.html").read_text()) for page in ("api", "api_rooms")}
+    homes = {name: f"{home}.{name}" for home, names in sp.HOMES.items() for name in names}
+    for name in sp.__all__:
+        assert f'id="swinprune_lite.{name}"' in pages["api"] or f'id="swinprune_lite.{homes[name]}"' in pages["api"], (
+            name
+        )
+    files = [path for room in ("pruning", "repairing") for path in (ROOT / "swinprune_lite" / room).glob("*.py")]
+    rest = {f"{path.parent.name}.{path.stem}.{name}" for path in files for name in api_pages.public(path)}
+    rest -= set(homes.values())
+    assert len(rest) > 50
+    assert [name for name in rest if f'id="swinprune_lite.{name}"' not in pages["api_rooms"]] == []
+    said = {page: re.sub(r"<[^>]+>", "", text) for page, text in pages.items()}
+    assert (
+        "float64 tensor of the weight’s shape, values in [0, 1]: 1 for the largest" in said["api"]
+    )  # no type, its end
+    assert "|w_ij| E[x_j^2]^(1/2)" in said["api_rooms"]  # no markup
+
+
+def test_a_page_is_printed_with_contents_sheets_and_links(html, browser):
+    parts = [("Part A", ["notebooks/idea_score_by_hand"]), ("Part B", ["where_is"])]
+    sheets = pypdf.PdfReader(io.BytesIO(printing.printed(browser, html, parts, "A book", "https://example.org/")))
+    texts = [" ".join(sheet.extract_text().split()) for sheet in sheets.pages]
+    starts = [
+        next(n for n, text in enumerate(texts, 1) if n > 2 and title in text) for title in ("by hand", "Where is")
+    ]
+    assert starts[0] == 3
+    assert starts[1] > 4
+    assert f"Part A 3. The score by hand {starts[0]} Part B Where is Table 3? {starts[1]}" in texts[1]
+    assert "Hide the solution" in " ".join(texts)  # what is folded on a screen is open
+    links = [note.get_object() for sheet in sheets.pages for note in sheet.get("/Annots", [])]
+    out = [link["/A"]["/URI"] for link in links if "/URI" in link.get("/A", {})]
+    assert "https://example.org/glossary.html#term-weight" in out  # not printed, so it leads to the book
+    assert not [address for address in out if address.startswith(("file:", "https://example.org/where_is"))]
+
+
+def test_without_a_chromium_the_pdf_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(printing.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit, match="printed by Chromium, and none is installed; install one of chromium, "):
+        printing.main()
 
 
 def test_colab_button_opens_the_committed_notebook(html):

@@ -1,5 +1,6 @@
 """The parts of the project that must agree with each other."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -43,6 +44,21 @@ def test_versions_agree():
     assert "Data-independent Module-aware Pruning" in citation["preferred-citation"]["title"]
 
 
+def test_the_record_for_a_doi_says_what_the_citation_says():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    record = json.loads((ROOT / ".zenodo.json").read_text())
+    for key in ("title", "version", "license", "keywords"):
+        assert record[key] == citation[key]
+    assert record["upload_type"] == citation["type"] == "software"
+    assert record["license"] == PROJECT["license"]
+    assert [creator["name"] for creator in record["creators"]] == [author["name"] for author in citation["authors"]]
+    cited = [citation["preferred-citation"], *citation["references"]]
+    assert {each["identifier"] for each in record["related_identifiers"]} == {each["url"] for each in cited}
+    assert all({"type", "title", "authors"} <= each.keys() for each in (citation, *cited))  # what CFF 1.2 asks for
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_paper_tables_load(name):
     assert not paper_table(name).empty
@@ -65,6 +81,14 @@ def test_notebooks_do_not_spell_the_papers_accuracies():
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         sources = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
         assert not [value for value in printed if value in sources]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_are_linked_to_are_there(page):
+    named = re.findall(r"\]\((?!\w+:)([^)#]+)", (ROOT / page).read_text())
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert (ROOT / "book/_static/book.png").stat().st_size <= 150_000  # the README's picture
 
 
 def test_make_help_lists_the_two_commands():

@@ -251,7 +251,7 @@ STATEMENTS = [
     ),
     measure("A table has {} differences, and {} of them have a star", count(200, 12)),
     measure(
-        "If no {} methods differed, chance would give a star to {} of them at most. Ask where the {} stand",
+        "If no {} methods differed, chance would give a star to {} of them on average. Ask where the {} stand",
         lambda: [2, 200 * insertions.LEVEL, 12],
     ),
     measure(

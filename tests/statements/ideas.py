@@ -364,7 +364,7 @@ MEASURE = [
     measure(
         "where it is larger than that; the tables mark it by a star. Of {} differences in the tables that have "
         "stars, {} have "
-        "one. If no {} of the compared things differed, chance would give a star to {} of them at most",
+        "one. If no {} of the compared things differed, chance would give a star to {} of them on average, at most",
         lambda: [*all_stars(), 2, insertions.LEVEL * all_stars()[0]],
     ),
     measure("its first {} guesses", count(5)),
@@ -411,7 +411,7 @@ MEASURE = [
     measure("misses the truth in {} % of cases", lambda: [100 * insertions.LEVEL]),
     measure("So of many differences that are all zero in truth, {} % at most", lambda: [100 * insertions.LEVEL]),
     measure(
-        "In the chapter of table 3, {} of {} differences would then have a star, and {} have one",
+        "In the chapter of table 3, {} of {} differences would then have a star on average, and {} have one",
         lambda: [
             insertions.LEVEL * stars()["table3_uniform_vs_dimap"][0],
             *stars()["table3_uniform_vs_dimap"],

@@ -314,7 +314,7 @@ STATEMENTS = [
     ),
     Statement(
         "index",
-        "The paper's lead over uniform pruning, {} to {} points at {} %, does not show on lite models, and on a real"
+        "does as well there: the paper's lead over it, {} to {} points at {} %, does not show. On a real"
         " pretrained transformer DIMAP is behind the same score without modules by {} ± {} points.",
         lambda: [*paper_lead(), 50, *lead("lamp"), not again.stars("uniform", [0.5])],
     ),
