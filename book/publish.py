@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlparse
 
 import typer
 
-NOT_FOR_READERS = (".buildinfo", ".doctrees", "*.map", "*-macros.html", "locales")
+NOT_FOR_READERS = (".buildinfo", ".doctrees", "*.map", "*-macros.html", "locales", "tippy_*_cache.json")
 """What Sphinx keeps for its next build, and what only makers of its theme use."""
 CODE = re.compile(r"<(script|style)\b[^>]*>.*?</\1>", re.DOTALL)
 
