@@ -56,7 +56,7 @@ def paper_percentages_differ() -> float:
 
 TABLE1_STATEMENTS = [
     table1(
-        "In one shot, {} and {} % removed cost nothing that the lite models can show: {} points at most, "
+        "In one shot, {} and {} % removed cost nothing that the lite models can show: {} points at most in the mean, "
         "inside the interval. The short fine-tuning costs small {} points there, just outside its intervals "
         "({} and {}).",
         lambda: [
