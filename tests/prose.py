@@ -37,7 +37,8 @@ COUNTERS = "つ個割倍週名人日年点枚回段種層章行桁件台社者�
 JAPANESE_VAGUE = ("ほとんど", "ほぼ", "大半", "大部分", "大多数", "多く", "わずか", "大幅", "はるか", "倍増", "半減",
                   "過半", rf"(?<![複枚台回段個件人])数[{COUNTERS}]")  # fmt: skip
 JAPANESE_NUMBER = re.compile(
-    rf"(?<![A-Za-z0-9_./:-]){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])(?:{'|'.join(SCALES)})?"
+    # 1日あたり and 1枚あたり are "a day" and "an image"
+    rf"(?<![A-Za-z0-9_./:-])(?!1[日枚]あたり){DIGITS}(?![A-Za-z0-9_:/]|[-.,][A-Za-z0-9])(?:{'|'.join(SCALES)})?"
     rf"|半[分数]|[二三四五六七八九十](?=[{COUNTERS}])|{'|'.join(JAPANESE_VAGUE)}"
 )
 JAPANESE_ORDER = re.compile(

@@ -152,14 +152,14 @@ def _carried(store: Store) -> Question:
     found = pretrained.orders(*(Evidence(profile, store) for profile in profiles))
     table = pretrained.carried(found)[pretrained.SAME_SHARE]
     same, opposite, *_ = table
-    total, none = table.sum(), table["shows on the pretrained model alone"]
+    total, none, neither = table.sum(), table["shows on the pretrained model alone"], table["shows on neither"]
     return number(
         f"Of {total} orders of DIMAP and another method, each on a lite model and on the pretrained ViT with the same"
-        " share removed, how many are the same?",
+        " share removed, in how many is the same method ahead on both, outside both intervals?",
         VIT,
         f"{same}",
-        "At that share the lite models have lost so little that hardly any order shows on them. Directions may carry"
-        " over; one has to look.",
+        f"At that share the lite models have lost so little that hardly any order shows on them; {neither} show on"
+        " neither. Directions may carry over; one has to look.",
         [
             (f"{total}", "Then the lite models could stand for others. They teach; they do not stand."),
             (f"{none}", "So many show on the pretrained model alone."),
@@ -175,9 +175,10 @@ def _when_to_prune(store: Store) -> Question:
         "A model is to be adapted to images of another kind, and pruned. What comes first?",
         SHIFT,
         (
-            "It cannot be told: both orders end alike here",
+            "It cannot be told: the difference lies inside its interval",
             abs(gain) <= half,
-            f"Pruned last minus pruned first is {gain:.1f} ± {half:.1f} points, after as many steps in all.",
+            f"Pruned last minus pruned first is {gain:.1f} ± {half:.1f} points, after as many steps in all."
+            " That is not equality: a smaller difference than the interval would not have been seen.",
         ),
         ("Adapting", gain > half, f"Pruned last it has {gain:+.1f} ± {half:.1f} points: no lead."),
         ("Pruning", -gain > half, f"Pruned first it has {-gain:+.1f} ± {half:.1f} points: no lead."),
@@ -214,7 +215,7 @@ def _whose_mask(store: Store) -> Question:
     rows = surfaces.transfer(store).query("ratio == 0.8 and steps == 0").set_index("masks")
     theirs, random = (rows.loc[name] for name in ("the garments model's", "nobody's (random)"))
     return claims(
-        "The adapted model is cut by a mask that was made from the weights before adapting. What does it"
+        "The adapted model is cut at 80 % by a mask that was made from the weights before adapting. What does it"
         " cost, in one shot?",
         SHIFT,
         (

@@ -62,12 +62,12 @@ def _interval() -> Question:
 def _false_stars() -> Question:
     many = 200
     return number(
-        f"No two of the compared methods differ, and a table has {many} differences. To how many does"
-        " chance give a star,"
-        " at most?",
+        f"No two of the compared methods differ, and a table has {many} differences. To how many would"
+        " chance give a star, on average, at most?",
         MEASURE,
         f"{LEVEL * many:.0f}",
-        f"A 95 % interval misses the truth in {100 * LEVEL:.0f} % of cases.",
+        f"A 95 % interval misses the truth in {100 * LEVEL:.0f} % of cases, or in fewer. That is the mean over many"
+        " such tables; a single one may have more stars.",
         [
             ("0", "A star is no proof: 95 % is not certainty."),
             ("1", "A single false star is what one expects of a table of twenty differences."),
@@ -79,17 +79,24 @@ def _false_stars() -> Question:
 def _paired(evidence: Evidence) -> Question:
     row = _gains(evidence, TINY, 0.5).iloc[0]
     (one, first), (other, second) = (evidence.accuracy(TINY, method, 0.5)[:2] for method in ("dimap", "uniform"))
-    return number(
+    apart = math.hypot(first, second)
+    return claims(
         f"On the same images and trainings DIMAP has {one:.1f} ± {first:.1f} % and uniform pruning {other:.1f} ±"
-        f" {second:.1f} %. The difference, {row.gain:.1f} points, has which number behind its ±?",
+        f" {second:.1f} %. Taken for independent, their difference would be known to ± {apart:.1f} points; paired it is"
+        f" known to ± {row.half:.1f}. Why?",
         MEASURE,
-        f"{row.half:.1f}",
-        "What both share, easy images or a lucky training, cancels: the pair is sharper than its sides.",
-        [
-            (f"{math.hypot(first, second):.1f}", "So it would be if the two were independent. They share images."),
-            (f"{first + second:.1f}", "Intervals do not add, even of independent numbers."),
-            (f"{max(first, second):.1f}", "The wider of the two says nothing of the difference."),
-        ],
+        (
+            "What moves both alike cancels",
+            row.half < apart,
+            "An easy image or a lucky training lifts both sides, so the difference does not move with it.",
+        ),
+        (
+            "Both sides together have twice as many images",
+            row.half >= apart,
+            "They share one set of images; none is counted twice.",
+        ),
+        ("The methods have nearly the same accuracy", False, "That makes the difference small, not its interval."),
+        ("A star needs a narrower interval", False, "A star is read off the interval; it does not make it."),
     )
 
 

@@ -131,7 +131,8 @@ def _one_threshold() -> Question:
         "1, 1, 1": f"It loses {gone['1, 1, 1']}: the last of three equals still scores a third.",
     }
     return claims(
-        "Of three layers four weights go, by one threshold on the score. Which layer loses none?",
+        f"Of three layers, {' / '.join(three)}, four weights go, by one threshold on the score. Which layer loses"
+        " none?",
         SCORE,
         *((name, gone[name] == 0, why[name]) for name in three),
         ("Each loses some", min(gone.values()) > 0, "One threshold owes no layer a share."),

@@ -81,7 +81,8 @@ def _group(name: str, store: Store) -> dict:
         ),
     }
     for (method, cut, rule, epochs), ratio, asked in _cases(name):
-        points = series_of(group, method=method, structured=cut, repair=rule, calibration=None, epochs=epochs)
+        about = dict(structured=cut, repair=rule, calibration=None, epochs=epochs, steps=asked[0][1].steps or None)
+        points = series_of(group, method=method, **about)
         points.append(_point(store, asked, [dense[one.training_seed] for _, one in asked], ratio))
     if name == TIMED:
         _add_tuned_compact(group, name)

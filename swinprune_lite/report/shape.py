@@ -13,7 +13,8 @@ MEASURED = (
 )  # fmt: skip
 OF_A_CUT = ("ratio", "of", "stages", "against", "difference", "class_differences")
 PLACE = ("machine", "threads", "batch_size", "runtime", "precision")
-SERIES = ("method", "structured", "repair", "calibration", "epochs")
+SERIES = ("method", "structured", "repair", "calibration", "epochs", "steps")
+"""What tells series apart; steps are of a fine-tuning that took a part of an epoch, None of any other."""
 
 
 def dense_point(**known) -> dict:
@@ -46,12 +47,12 @@ def series_of(group: dict, **key) -> list[dict]:
 
     Args:
         group: has "series".
-        key: the values of `SERIES`.
+        key: the values of `SERIES`; one that is not given is None.
     """
     for series in group["series"]:
-        if all(series[name] == key[name] for name in SERIES):
+        if all(series[name] == key.get(name) for name in SERIES):
             return series["points"]
-    group["series"].append({**{name: key[name] for name in SERIES}, "points": []})
+    group["series"].append({**{name: key.get(name) for name in SERIES}, "points": []})
     return group["series"][-1]["points"]
 
 

@@ -123,7 +123,8 @@ function seriesName(one) {
   const parts = [cuts.map((cut) => (hasText(`series.${cut}`) ? text(`series.${cut}`) : cut)).join(" → ")];
   if (one.repair) parts.push(text("series.repaired"));
   if (one.calibration) parts.push(plain("series.calibrated", { images: one.calibration }));
-  if (one.epochs) parts.push(one.epochs === 1 ? text("series.tuned_one") : plain("series.tuned", { epochs: one.epochs }));
+  if (one.steps) parts.push(plain("series.tuned_steps", { steps: one.steps }));
+  else if (one.epochs) parts.push(one.epochs === 1 ? text("series.tuned_one") : plain("series.tuned", { epochs: one.epochs }));
   return parts.join(state.language === "ja" ? "・" : ", ");
 }
 

@@ -241,11 +241,15 @@ def test_what_a_signal_breaks_is_its_echo(monkeypatch, folder, capsys):
         raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
 
     monkeypatch.setattr("swinprune_lite.shell.named.load_lite", load)
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     before = signal.getsignal(signal.SIGINT), sys.unraisablehook
-    code, _, error = run(capsys, "inspect", "swin_lite_micro")
+    try:
+        code, _, error = run(capsys, "inspect", "swin_lite_micro")
+        assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
+    finally:
+        signal.signal(signal.SIGINT, ours)
     assert (code, len(error)) == (130, 1)
     assert error[0].startswith("Interrupted")
-    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
 
 
 def test_an_error_out_of_a_worker_process_is_its_last_line():

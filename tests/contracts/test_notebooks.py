@@ -112,7 +112,9 @@ def kernel(tmp_path_factory):
         yield manager
 
 
-@notebooks
+@pytest.mark.parametrize(
+    "path", [path for path in NOTEBOOKS if path.stem != "reproduction_ledger"], ids=lambda path: path.stem
+)  # the ledger is of lite in every profile whose models ship: nbval runs it
 def test_runs_in_the_smoke_profile(path, kernel):
     parameters = {"profile": "smoke"} | ({"ratios": [0.55]} if path.stem in TIMED else {})
     cells = [cell for cell in executed(path, parameters, kernel).cells if cell.cell_type == "code"]

@@ -97,6 +97,7 @@ def test_what_counts_as_a_number(text, found):
         ("一般に、一つの層と十分な検証、二度手間。", ["二"]),
         ("費用は126万〜762万円、±0.6ポイント。", ["126万", "762万", "±0.6"]),
         ("何割を3回削ってよいのか?", []),
+        ("1日あたり11枚、画像1枚あたり1日。", ["11", "1"]),
     ],
 )
 def test_what_counts_as_a_number_in_japanese(text, found):

@@ -390,7 +390,7 @@ def test_what_earlier_masks_removed_stays_removed_and_counts(small_swin, method)
 def test_earlier_masks_that_removed_more_are_refused(small_swin):
     most = sp.make_masks(small_swin, 0.9)
     gone = {name: torch.zeros_like(mask) for name, mask in most.items()}
-    with pytest.raises(ValueError, match=r"`within` have removed [\d,]+ weights of a group, and ratio 0.5 removes"):
+    with pytest.raises(ValueError, match=r"\(`within`\) has removed [\d,]+ weights of a group, and ratio 0.5 removes"):
         sp.make_masks(small_swin, 0.5, within=most)
     assert same(sp.make_masks(small_swin, 0.9, within=most), most)
     assert same(sp.make_masks(small_swin, 0.9, within={}), most)

@@ -118,4 +118,6 @@ def test_times_are_those_that_were_kept(data):
         assert point["timings"][0]["speedup"] == {"ratio": row["speedup"], "low": row["low"], "high": row["high"]}
         assert point["timings"][0]["p50_ms"] == row["ms"]
     assert {series["epochs"] for series, _ in timed if series["structured"]} == {0, 4}
+    tuned = {(series["epochs"], series["steps"]) for group in data["groups"] for series in group["series"]}
+    assert tuned == {(0, None), (1, 25), (4, None)}  # 25 steps of 128 pairs are no epoch of 10,000
     assert not [group for group in data["groups"][1:] if group["places"]]

@@ -124,6 +124,15 @@ def pays_after(low: float, high: float) -> list[float]:
     return [SUM * COMMON["years"] / most, SUM * COMMON["years"] / least]
 
 
+def power_share() -> list[float]:
+    """Of the price of an hour at work what power is, at either end of the defaults, in either currency."""
+    return [
+        watts / 1000 * power / (price + watts / 1000 * power)
+        for each in DEFAULTS.values()
+        for price, power, watts in zip(each["price"], each["power_price"], COMMON["watts"])
+    ]
+
+
 def example() -> list:
     dollars, yen = sheet("USD", 1, 1), sheet("JPY", 1, 1)
     return [
