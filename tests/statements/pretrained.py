@@ -131,8 +131,8 @@ def over_uniform() -> list:
 
 STATEMENTS = [
     chapter(
-        "The paper's order, DIMAP ahead of uniform pruning, shows at {} %, by {} ± {} points; at {} and {} % it is {} ± {}"
-        " and {} ± {} points, which is no order.",
+        "The paper's order, DIMAP ahead of uniform pruning, shows at {} %, by {} ± {} points; at {} and {} % it is"
+        " {} ± {} and {} ± {} points, which is no order.",
         over_uniform,
     ),
     chapter(
