@@ -48,7 +48,8 @@ pdf: .venv/installed ## the site, and in it the book as a PDF, which Chromium pr
 	$(BIN)/python book/printing.py $(SITE) --pdf $(PDF)
 	@echo "The PDF: $(PDF)"
 
-test: export HF_HUB_OFFLINE = 1 # no test waits for a hub
+# No test waits for a hub.
+test: export HF_HUB_OFFLINE = 1
 test: .venv/installed ## all tests: library, notebooks, book, browser
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@# the longest first, so that all workers stay busy to the end; one more than cores, since many tests wait for processes
