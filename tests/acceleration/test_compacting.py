@@ -71,7 +71,7 @@ def test_computes_what_the_masked_model_computes(name, arguments, tmp_path):
 
 
 @given(ratio=st.floats(0, 0.6), multiple=st.sampled_from([1, 16, 48]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_lite_loses_the_wanted_macs_and_nothing_else_changes(ratio, multiple):
     model = sp.load_lite("swin_lite_tiny")
     masks = structured_masks(model, ratio, multiple=multiple)
