@@ -326,7 +326,7 @@ STATEMENTS = [
     ),
     Statement(
         "index",
-        "does as well there: the paper's lead over it, {} to {} points at {} %, does not show. On a real"
+        "cannot be told from it there: the paper's lead over it, {} to {} points at {} %, does not show. On a real"
         " pretrained transformer DIMAP is behind the same score without modules by {} ± {} points.",
         lambda: [*paper_lead(), 50, *lead("lamp"), not again.stars("uniform", [0.5])],
     ),
