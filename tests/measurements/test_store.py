@@ -147,8 +147,8 @@ def test_a_sample_drawn_afresh_is_recomputed():
     committed, draw = Store(), random.SystemRandom()
     grid, study = reproduction.whole(LITE), acceleration.whole()
     tiny = [setting for setting in grid if setting.model.endswith("tiny")]
-    drawn = [(LITE, setting, 250) for setting in draw.sample([s for s in grid if not s.steps], 5)]
-    drawn += [(LITE, setting, 2000) for setting in draw.sample([s for s in tiny if not s.steps], 1)]
+    drawn = [(LITE, setting, 250) for setting in draw.sample([s for s in grid if not s.steps], 4)]
+    drawn += [(LITE, setting, 1000) for setting in draw.sample([s for s in tiny if not s.steps], 1)]
     drawn += [
         (PROFILE, setting, 250) for setting in draw.sample([s for s in study if s.method != "dense" and not s.steps], 1)
     ]
@@ -157,7 +157,7 @@ def test_a_sample_drawn_afresh_is_recomputed():
         for run, setting in [*repair.whole(), *structured.whole()]
         if setting.repair and setting.model != BASE
     ]
-    drawn += [(run, setting, 250) for run, setting in draw.sample(repaired, 3)]
+    drawn += [(run, setting, 250) for run, setting in draw.sample(repaired, 2)]
     found = [(run, setting, measure(run, setting, images)) for run, setting, images in drawn]
     assert [setting for run, setting, one in found if not one.same_as(committed.find(run, setting))] == []
 
