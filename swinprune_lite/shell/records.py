@@ -67,13 +67,13 @@ def record(
 
 
 def claim(path: str | Path, command: str) -> None:
-    """Raise OSError or ValueError unless a record can be written here, and replaces at most one of the same command."""
+    """Raise OSError or ValueError unless a record can be written here, in place of nothing or of the command's own."""
     path = Path(path)
     require_writable(path)
     if path.suffix != ".json":
         raise ValueError(f"A record is a .json file; got {path}.")
-    try:
-        ours = not path.exists() or read(path)["command"] == command
+    try:  # an empty file is what a shell makes of `--json > file.json` before the command begins
+        ours = not path.exists() or path.stat().st_size == 0 or read(path)["command"] == command
     except ValueError:
         ours = False
     if not ours:

@@ -197,6 +197,9 @@ def test_others_files_are_left_alone(tmp_path, monkeypatch, capsys):
     code, _, error = call(capsys, *QUICK, "-o", "p")
     assert (code, "p.json is there already and is no record of `swinprune prune`" in error) == (1, True)
     assert contents(tmp_path) == {"p.json": b"{}"}
+    (tmp_path / "e.json").touch()  # by a shell, for `--json > e.json`
+    records.claim("e.json", "prune")
+    (tmp_path / "e.json").unlink()
     own = keeping.keep
 
     def keep(*arguments):  # another run is faster
