@@ -101,8 +101,7 @@ def estimates() -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    lines = [" | ".join(map(str, row)) for row in [list(frame.columns), ["---"] * frame.shape[1], *frame.values]]
-    return "\n".join(f"| {line} |" for line in lines)
+    return insertions.markdown(frame.columns, frame.values)
 
 
 def holds_numbers(page: str) -> bool:

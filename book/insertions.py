@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pandas as pd
 import torch
 import yaml
-from page_tables import WORDS
+from page_tables import WORDS, chapter_name
 
 import swinprune_lite as sp
 from swinprune_lite import figures
@@ -57,8 +58,7 @@ def _starred(table: str) -> list[bool]:
 def stars_table(notebooks: Iterable[Path]) -> str:
     """`stars` as Markdown, with how many chance gives at most."""
     found = stars(notebooks)
-    rows = [(_link(re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", stem).replace("_", " "), stem), *counts)
-            for stem, counts in found.items()]  # fmt: skip
+    rows = [(_link(chapter_name(stem), stem), *counts) for stem, counts in found.items()]
     rows.append(("**all**", *map(sum, zip(*found.values()))))
     columns = ["chapter", "differences", "stars", "by chance"]
     return markdown(columns, [(*row, f"{LEVEL * row[1]:.1f}") for row in rows])
@@ -96,11 +96,23 @@ def share_picture(path: Path) -> None:
 
 def first_picture(executed: Path, path: Path) -> None:
     """Write the drawing of the first page, a figure of the notebook that works the score out by hand."""
-    cells = nbformat.read(executed / "idea_score_by_hand.ipynb", as_version=4).cells
-    (cell,) = [cell for cell in cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == FIRST]
-    (drawing,) = [output.data["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {})]
     path.parent.mkdir(exist_ok=True)
-    path.write_text(drawing)
+    path.write_text(figure(executed / "idea_score_by_hand.ipynb", FIRST)[0])
+
+
+@cache
+def read(notebook: Path) -> nbformat.NotebookNode:
+    """A notebook, which nobody may change."""
+    return nbformat.read(notebook, as_version=4)
+
+
+def figure(notebook: Path, name: str) -> tuple[str, str]:
+    """The drawing (SVG) and the alternative text of a notebook's figure; LookupError if it has none of that name."""
+    for cell in read(notebook).cells:
+        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
+            drawn = next(each.data["image/svg+xml"] for each in cell.outputs if "image/svg+xml" in each.get("data", {}))
+            return "".join(drawn), cell.metadata.mystnb.image.alt
+    raise LookupError(f"{notebook.name} has no figure {name!r}.")
 
 
 def colab_button() -> str:

@@ -114,6 +114,11 @@ def said(text: str) -> str:
     return re.sub(r"(?<=\d)%(?!\w)", " %", _NAMES.sub(lambda name: short_name(name[0]), text))
 
 
+def chapter_name(stem: str) -> str:
+    """What a table calls a notebook: "table 3" of "table3_uniform_vs_dimap", "beyond pretrained" of another."""
+    return re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", stem).replace("_", " ")
+
+
 def shown(html: str, caption: str | None = None) -> str:
     """The HTML of a notebook's output with each pandas table in it as a page shows it.
 
@@ -361,8 +366,7 @@ def _span(which: str, labels: Sequence[tuple[str, ...]], place: int, level: int)
 def _broken(text: str) -> str:
     """As HTML: long names may break behind _ and /, "5 %" does not; a notebook's name leads to its page."""
     if CHAPTER.fullmatch(text):
-        said = re.sub(r"^(table|figure)(\d)_.*", r"\1 \2", text).replace("_", " ")
-        return f'<a href="{text}.html">{said}</a>'
+        return f'<a href="{text}.html">{chapter_name(text)}</a>'
     text = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", escape(text, quote=False))
     return re.sub(r"(?<=\w)([_/])(?=\w)", r"\1<wbr>", text)
 

@@ -17,10 +17,11 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 from urllib.parse import urljoin, urlparse
 
+import contents
 import typer
 import yaml
 from bs4 import BeautifulSoup, Tag
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 from pypdf import PdfReader
 
 BOOK = Path(__file__).parent
@@ -56,9 +57,19 @@ NUMBER = """sheets => document.querySelectorAll("[data-page]").forEach(place => 
 })"""
 
 
+def installed() -> str | None:
+    """The path of a Chromium; None where there is none."""
+    return next(filter(None, map(shutil.which, CHROMIUM)), None)
+
+
+def launched(playwright: Playwright, path: str) -> Browser:
+    """The browser, without a window."""
+    return playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+
+
 def chromium() -> str:
     """The path of the browser that prints."""
-    if found := next(filter(None, map(shutil.which, CHROMIUM)), None):
+    if found := installed():
         return found
     raise SystemExit(f"The PDF is printed by Chromium, and none is installed; install one of {', '.join(CHROMIUM)}.")
 
@@ -75,15 +86,15 @@ def whole(html: Path, parts: Sequence[tuple[str, Sequence[str]]], title: str, ad
     read = {
         page: BeautifulSoup((html / f"{page}.html").read_text(), "html.parser") for _, pages in parts for page in pages
     }
-    heads, contents, chapters = {}, [], []
+    heads, listed, chapters = {}, [], []
     for caption, pages in parts:
-        contents.append(f"<p>{escape(caption)}</p>" if caption else "")
+        listed.append(f"<p>{escape(caption)}</p>" if caption else "")
         for page in pages:
             heads |= {str(tag): None for tag in _head(html, page, read[page])}
             chapters.append(_chapter(html, page, read, address))
             heading = read[page].select_one("article h1").get_text(" ", strip=True)
             sheet = f'<span data-page="{_place(page)}">000</span>'
-            contents.append(f'<a href="#{_place(page)}">{escape(heading)} {sheet}</a>')
+            listed.append(f'<a href="#{_place(page)}">{escape(heading)} {sheet}</a>')
     on_paper = (BOOK / "print.css").as_uri()
     pieces = [
         f'<!doctype html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8"><title>{title}</title>',
@@ -91,7 +102,7 @@ def whole(html: Path, parts: Sequence[tuple[str, Sequence[str]]], title: str, ad
         f'<link rel="stylesheet" href="{on_paper}">\n</head>\n<body>',
         f"<header><h1>{title}</h1><p>{address}</p></header>",
         '<nav class="contents"><h2>Contents</h2>',
-        *contents,
+        *listed,
         "</nav>",
         *chapters,
         "</body>\n</html>\n",
@@ -173,13 +184,10 @@ def main(
     path = chromium()
     if pdf is None:
         return
-    listed = yaml.safe_load((BOOK / "_toc.yml").read_text())
-    parts = [("", [listed["root"]])]
-    parts += [(part["caption"], [chapter["file"] for chapter in part["chapters"]]) for part in listed["parts"]]
     settings = yaml.safe_load((BOOK / "_config.yml").read_text())
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
-        pdf.write_bytes(printed(browser, html, parts, settings["title"], settings["html"]["baseurl"]))
+        browser = launched(playwright, path)
+        pdf.write_bytes(printed(browser, html, contents.parts(), settings["title"], settings["html"]["baseurl"]))
 
 
 if __name__ == "__main__":

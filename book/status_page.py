@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
+import contents
 import nbformat
-import yaml
 from insertions import markdown
 
 from swinprune_lite.clock.benching import machine
 from swinprune_lite.provenance import provenance
 
-CONTENTS = Path(__file__).parent / "_toc.yml"
 NO_TIMES = (
     "**This build ran no notebook.** It shows the outputs that come with the repository, which carry no times: "
     "`make book` runs the notebooks, and says here how long each took."
@@ -26,7 +25,7 @@ def status(notebooks: Iterable[Path]) -> str:
         notebooks: executed notebooks. papermill leaves in their metadata when they ran and for how many seconds; the
             committed ones have none.
     """
-    order = [chapter["file"] for part in yaml.safe_load(CONTENTS.read_text())["parts"] for chapter in part["chapters"]]
+    order = contents.pages()
     ran = {}
     for path in sorted(notebooks, key=lambda path: order.index(f"notebooks/{path.stem}")):
         ran[path.stem] = nbformat.read(path, as_version=4).metadata.get("papermill", {})

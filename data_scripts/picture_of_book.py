@@ -24,10 +24,10 @@ def main(
     if not (html / "index.html").exists():
         raise SystemExit(f"{html} holds no book; run 'make book'.")
     from playwright.sync_api import sync_playwright
-    from printing import chromium
+    from printing import chromium, launched
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        browser = launched(playwright, chromium())
         tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light", offline=True)
         tab.goto((html / "index.html").resolve().as_uri())
         tab.wait_for_function("document.fonts.status == 'loaded'")

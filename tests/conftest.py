@@ -4,7 +4,6 @@ pytest-xdist reads this file before it starts the workers, so nothing that takes
 """
 
 import os
-import shutil
 
 import pytest
 
@@ -53,12 +52,12 @@ def server(monkeypatch):
 def browser():
     """Headless Chromium, where one is installed."""
     from playwright.sync_api import sync_playwright
+    from printing import installed, launched
 
-    found = [path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))]
-    if not found:
+    if not (path := installed()):
         pytest.skip("no Chromium is installed; .ci/run installs it")
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found[0], args=["--no-sandbox", "--disable-gpu"])
+        yield launched(playwright, path)
 
 
 @pytest.fixture(scope="session")

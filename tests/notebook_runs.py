@@ -41,10 +41,14 @@ def executed(path: Path, parameters: Mapping, kernel: KernelManager) -> Notebook
     return NotebookClient(notebook, km=kernel, timeout=600).execute()
 
 
+def told(sources: Sequence[str]) -> int:
+    """Which cell of code tells the profile."""
+    return next(place for place, source in enumerate(sources) if "run.describe()" in source)
+
+
 def of_the_profile(sources: Sequence[str]) -> list[bool]:
     """Which cells of code are needed to see what the profile has a say in; those up to the one that tells it are."""
-    names = [_names(source) for source in sources]
-    said = next(place for place, source in enumerate(sources) if "run.describe()" in source)
+    names, said = [_names(source) for source in sources], told(sources)
     needed, changed = [place <= said for place in range(len(sources))], set(OF_THE_PROFILE)
     for place, (used, made) in enumerate(names[said + 1 :], said + 1):
         needed[place] = bool(used & changed)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import contents
 import nbformat
-import yaml
 from insertions import markdown
 
 BOOK = Path(__file__).parents[1]
@@ -34,19 +34,13 @@ class Exercise:
     words: bool
 
 
-def pages() -> list[str]:
-    """Every page of the book, in the order of its table of contents."""
-    toc = yaml.safe_load((BOOK / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
-
-
 def exercises(notebooks: Path) -> list[Exercise]:
     """All exercises of the book, in its order.
 
     Args:
         notebooks: folder of the notebooks, committed or executed.
     """
-    return [exercise for page in pages() for exercise in _of(page, notebooks)]
+    return [exercise for page in contents.pages() for exercise in _of(page, notebooks)]
 
 
 def _of(page: str, notebooks: Path) -> Iterator[Exercise]:

@@ -11,12 +11,11 @@ turn the page; printing makes a PDF.
 import base64
 import re
 import sys
-from functools import cache
 from html import escape
 from pathlib import Path
 
-import nbformat
 import page_tables
+from insertions import figure, read
 from markdown_it import MarkdownIt
 
 SOURCE = Path(__file__).parents[1] / "teach" / "slides"
@@ -125,32 +124,23 @@ def _slide(text: str, number: int, count: int, title: str, notebooks: Path) -> s
     )
 
 
-@cache
-def _read(path: Path) -> nbformat.NotebookNode:
-    return nbformat.read(path, as_version=4)
-
-
 def _chapter(path: Path) -> str:
-    return escape(_read(path).cells[0].source.partition("\n")[0].removeprefix("# "))
+    return escape(read(path).cells[0].source.partition("\n")[0].removeprefix("# "))
 
 
 def _figure(path: Path, name: str) -> str:
     """A figure of a notebook, by its name, with its alternative text and the chapter it is from."""
-    for cell in _read(path).cells:
-        if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == name:
-            drawn = next(each.data["image/svg+xml"] for each in cell.outputs if "image/svg+xml" in each.get("data", {}))
-            inside = base64.b64encode("".join(drawn).encode()).decode()
-            alt = escape(cell.metadata.mystnb.image.alt, quote=True)
-            return (
-                f'<figure><img alt="{alt}" src="data:image/svg+xml;base64,{inside}">'
-                f"<figcaption>From the chapter: {_chapter(path)}</figcaption></figure>"
-            )
-    raise LookupError(f"{path.name} has no figure {name!r}.")
+    drawn, alt = figure(path, name)
+    inside = base64.b64encode(drawn.encode()).decode()
+    return (
+        f'<figure><img alt="{escape(alt, quote=True)}" src="data:image/svg+xml;base64,{inside}">'
+        f"<figcaption>From the chapter: {_chapter(path)}</figcaption></figure>"
+    )
 
 
 def _table(path: Path, cell: str) -> str:
     """A table that a cell of a notebook shows, as the book shows it."""
-    for each in (output for one in _read(path).cells if one.id == cell for output in one.get("outputs", [])):
+    for each in (output for one in read(path).cells if one.id == cell for output in one.get("outputs", [])):
         if "text/html" in each.get("data", {}):
             html = page_tables.shown("".join(each["data"]["text/html"]))
             return f'<div>{html}<p class="from">From the chapter: {_chapter(path)}</p></div>'
@@ -159,7 +149,7 @@ def _table(path: Path, cell: str) -> str:
 
 def _seen(path: Path, start: str) -> str:
     """A finding under "What you should have seen" that starts so, as a list item."""
-    (text,) = [cell.source for cell in _read(path).cells if "## What you should have seen" in cell.source]
+    (text,) = [cell.source for cell in read(path).cells if "## What you should have seen" in cell.source]
     items = re.findall(r"^\* (.*?)(?=^\* |\n\n|\Z)", text.partition("## What you should have seen")[2], re.M | re.S)
     for item in (" ".join(item.split()) for item in items):
         if item.startswith(start):

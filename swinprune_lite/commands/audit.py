@@ -57,11 +57,7 @@ def audit(
     if dense:
         tables["against_dense"] = audits.against_dense(model, checkpoints.load(dense)[1]).to_frame()
     for file, table in tables.items() if csv else ():
-        place, heading = csv / f"{file}.csv", table.head(0).to_csv().encode()
-        if place.exists() and not place.read_bytes().startswith(heading):
-            raise FileExistsError(
-                f"{place} is there already and is no table of `swinprune audit`; give another folder."
-            )
+        records.require_table(csv / f"{file}.csv", table.head(0).to_csv(), "audit")
     for file, table in tables.items() if csv else ():
         with atomic(csv / f"{file}.csv") as temporary:
             table.to_csv(temporary)

@@ -49,13 +49,10 @@ def export(
     output = output or Path(f"{Path(model).name.removesuffix('.safetensors')}.onnx")
     note = Path(f"{output}.json")
     require_writable(output)
-    if force:
-        require_writable(note)
-    else:
-        records.claim(note, "export")
+    records.claim(note, "export", force)
     loaded = options.load(model, arch, img_size)
     about = records.described(loaded)
-    if earlier := None if force else records.earlier("export", output, note, context.params, about):
+    if earlier := records.earlier("export", output, note, context.params, about, force):
         said.note(f"{output} is there already, made by the same command; nothing was done.")
         said.record(earlier)
         return
@@ -66,8 +63,7 @@ def export(
         made = records.file_made(output, temporary)
         results = {"output": made, "largest_difference": difference, "atol": atol, "dtype": dtype}
         record = records.record("export", context.params, results, about)
-        if not force:
-            records.earlier("export", output, note, context.params, about)  # that another run has made meanwhile
+        records.earlier("export", output, note, context.params, about, force)  # that another run has made meanwhile
         records.write(note, record)  # before the file has its name: where that is, the record is too
     said.show(
         f"Written: {output} ({made['bytes'] / 1e6:,.2f} MB). The largest difference of a logit from torch's is "

@@ -117,11 +117,8 @@ def prune(
     file, note = Path(f"{place}.safetensors"), Path(f"{place}.json")
     if not dry_run:
         require_writable(file)
-        if force:
-            require_writable(note)
-        else:
-            records.claim(note, "prune")
-        if earlier := None if force else records.earlier("prune", file, note, context.params, about):
+        records.claim(note, "prune", force)
+        if earlier := records.earlier("prune", file, note, context.params, about, force):
             said.note(f"{file} is there already, made by the same command; nothing was done.")
             _tell(said, earlier)
             return
@@ -136,8 +133,7 @@ def prune(
              None if structured else found.masks, dtype)  # fmt: skip
         made = records.file_made(file, temporary)
         record = records.record("prune", context.params, found.results | {"output": made}, about, device)
-        if not force:
-            records.earlier("prune", file, note, context.params, about)  # that another run has made in the meantime
+        records.earlier("prune", file, note, context.params, about, force)  # that another run has made meanwhile
         records.write(note, record)  # before the file has its name: where that is, the record is too
     _tell(said, record)
 

@@ -66,10 +66,18 @@ def record(
     return json.loads(json.dumps(found, default=str, allow_nan=False))
 
 
-def claim(path: str | Path, command: str) -> None:
-    """Raise OSError or ValueError unless a record can be written here, in place of nothing or of the command's own."""
+def claim(path: str | Path, command: str, force: bool = False) -> None:
+    """Raise OSError or ValueError unless a record can be written here, in place of nothing or of the command's own.
+
+    Args:
+        path: of the record.
+        command: its name.
+        force: whatever is there may be replaced.
+    """
     path = Path(path)
     require_writable(path)
+    if force:
+        return
     if path.suffix != ".json":
         raise ValueError(f"A record is a .json file; got {path}.")
     try:  # an empty file is what a shell makes of `--json > file.json` before the command begins
@@ -86,9 +94,14 @@ def claim_table(path: str | Path, begins: str, command: str) -> None:
     require_writable(path)
     if path.suffix != ".csv":
         raise ValueError(f"A table is a .csv file; got {path}.")
+    require_table(path, begins, command)
+    claim(path.with_suffix(".json"), command)
+
+
+def require_table(path: Path, begins: str, command: str) -> None:
+    """Raise ValueError if there is a file at `path` that does not begin with these letters, as the command's does."""
     if path.is_file() and not path.read_bytes().startswith(begins.encode()):
         raise ValueError(f"{path} is there already and is no table of `swinprune {command}`; give another name.")
-    claim(path.with_suffix(".json"), command)
 
 
 def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, object]) -> None:
@@ -99,7 +112,12 @@ def write_table(path: str | Path, rows: pd.DataFrame, record: Mapping[str, objec
 
 
 def earlier(
-    command: str, file: Path, note: Path, arguments: Mapping[str, object], model: Mapping[str, object]
+    command: str,
+    file: Path,
+    note: Path,
+    arguments: Mapping[str, object],
+    model: Mapping[str, object],
+    force: bool = False,
 ) -> dict[str, object] | None:
     """The record of a file that the same command has made of the same model already; None where there is no file.
 
@@ -107,11 +125,12 @@ def earlier(
         command: its name.
         file, note: the file, and its record's.
         arguments, model: of `record`.
+        force: whatever is there may be replaced, so nothing counts as there.
 
     Raises:
         FileExistsError: there is a file that something else has made.
     """
-    if not file.exists():
+    if force or not file.exists():
         return None
     try:
         found, now = read(note), record(command, arguments, {}, model)

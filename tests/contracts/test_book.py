@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 
 import api_pages
 import assemble
+import contents
 import nbformat
 import pandas as pd
 import pngs
@@ -35,8 +36,7 @@ from swinprune_lite.studies.profiles import get_profile
 
 ROOT = Path(__file__).parents[2]
 CONFIG = yaml.safe_load((ROOT / "book" / "_config.yml").read_text())
-TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
-PAGES = [TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])]
+PAGES = contents.pages()
 SCROLLING = """[...document.querySelectorAll(".scrolls")].filter(box => box.scrollWidth > box.clientWidth + 1)
   .map(box => box.innerText.slice(0, 80))"""
 """Tables of numbers that are wider than their place."""

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import contents
 import insertions
 import nbformat
 import numpy as np
@@ -11,7 +12,6 @@ import pandas as pd
 import pytest
 import recompute as again
 import torch
-import yaml
 
 import swinprune_lite as sp
 from swinprune_lite.paper.numbers import TABLES
@@ -19,8 +19,7 @@ from swinprune_lite.pruning import budgets, groupings, importance, selection
 
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
-TOC = yaml.safe_load((BOOK / "_toc.yml").read_text())
-PAGES = {TOC["root"], *(chapter["file"] for part in TOC["parts"] for chapter in part["chapters"])}
+PAGES = {*contents.pages()}
 ALGORITHM, LIBRARY = "score-13", "score-15"
 TERMS = """MAC, FLOPs, parameter, window, stage, patch, block, head, token, QKV, FC1, PRJ, FC2, module, mask,
 sparsity, score, energy, Frobenius norm, one shot, fine-tuning, held-out, seed, interval, paired, ERK,

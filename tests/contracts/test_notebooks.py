@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from notebook_runs import executed, of_the_profile, one_kernel
+from notebook_runs import executed, of_the_profile, one_kernel, told
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -115,8 +115,7 @@ def kernel(tmp_path_factory):
 def has_a_say(path):
     """Whether the smoke profile changes anything; the ledger is of lite in every profile whose models ship."""
     sources = [cell.source for cell in code_cells(path)]
-    said = next(place for place, source in enumerate(sources) if "run.describe()" in source)
-    return path.stem != "reproduction_ledger" and any(of_the_profile(sources)[said + 1 :])
+    return path.stem != "reproduction_ledger" and any(of_the_profile(sources)[told(sources) + 1 :])
 
 
 @pytest.mark.parametrize("path", filter(has_a_say, NOTEBOOKS), ids=lambda path: path.stem)
