@@ -5,7 +5,7 @@ from swinprune_lite.figures.acceleration import (
     mac_and_time_shares,
     speedup_against_theory,
 )
-from swinprune_lite.figures.accuracy import accuracy_against_ratio, before_and_after, differences
+from swinprune_lite.figures.accuracy import accuracy_against_ratio, before_and_after, differences, leads
 from swinprune_lite.figures.architecture import (
     components,
     module_map,
@@ -48,6 +48,7 @@ __all__ = [
     "gallery",
     "heat_map",
     "keep_ratios",
+    "leads",
     "mac_and_time_shares",
     "mask_of",
     "masks",

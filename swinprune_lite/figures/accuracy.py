@@ -49,6 +49,37 @@ def accuracy_against_ratio(results: pd.DataFrame) -> Figure:
     return figure
 
 
+def leads(gains: pd.DataFrame) -> Figure:
+    """DIMAP minus other methods, a panel a model; above zero DIMAP is ahead. The ratios stand at equal distances.
+
+    Args:
+        gains: of `frames.gains`, the methods' rows below each other, with a column method: the one taken away.
+    """
+    models, methods, ratios = (list(gains[column].unique()) for column in ("model", "method", "ratio"))
+    figure, grid = plt.subplots(
+        len(models),
+        1,
+        figsize=(WIDTH, 2.4 * len(models) + 0.8),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, model in zip(grid[:, 0], models):
+        axes.axhline(0, color=LINE, linewidth=1, linestyle=":")
+        for number, method in enumerate(methods):
+            rows = gains[(gains.model == model) & (gains.method == method)]
+            places = [ratios.index(ratio) + 0.18 * (number - (len(methods) - 1) / 2) for ratio in rows.ratio]
+            style = {key: METHOD_STYLES[method][key] for key in ("label", "color", "marker")}
+            axes.errorbar(places, rows.gain, yerr=rows.half, linestyle="", markersize=5, capsize=2, **style)
+        axes.set(title=short_name(model), ylabel="lead of DIMAP (points)")
+        axes.set_xticks(range(len(ratios)), [f"{100 * ratio:g}" for ratio in ratios])
+        axes.grid(axis="x", visible=False)
+    grid[-1, 0].set_xlabel("weights removed (%)")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, title="over")
+    return figure
+
+
 def before_and_after(one_shot: pd.DataFrame, tuned: pd.DataFrame) -> Figure:
     """Table 1 drawn: DIMAP's loss of top-1 against the ratio, before and after the short fine-tuning.
 

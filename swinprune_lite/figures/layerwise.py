@@ -39,6 +39,8 @@ def weight_histograms(table: pd.DataFrame, threshold: float) -> Figure:
 def heat_map(table: pd.DataFrame, values: pd.Series, label: str) -> Figure:
     """A value for every layer: kinds of layer down, blocks across, stage boundaries white.
 
+    The colours reach from the ten below the smallest value to the ten above the largest.
+
     Args:
         table: of `anatomy.layers`.
         values: percent, indexed alike.
@@ -46,7 +48,8 @@ def heat_map(table: pd.DataFrame, values: pd.Series, label: str) -> Figure:
     """
     wide = table.assign(value=values).pivot(index="layer", columns="block", values="value").loc[list(LAYER_STYLES)]
     figure, axes = plt.subplots(figsize=(WIDTH, 2.6), layout="constrained")
-    image = axes.imshow(wide, cmap="cividis", aspect="auto", vmin=0, vmax=100)
+    low, high = 10 * np.floor(wide.min(axis=None) / 10), 10 * np.ceil(wide.max(axis=None) / 10)
+    image = axes.imshow(wide, cmap="cividis", aspect="auto", vmin=low, vmax=max(high, low + 10))
     stages = table.drop_duplicates("block").set_index("block").stage
     for block in stages.index[stages.diff() > 0]:
         axes.axvline(block - 1.5, color="white", linewidth=2)

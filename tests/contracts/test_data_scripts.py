@@ -1,8 +1,10 @@
 """The scripts that make what is shipped: they refuse what is wrong, and go on where they were."""
 
 import gzip
+import json
 from pathlib import Path
 
+import compact_accuracy
 import make_fashion_pairs as maker
 import nbformat
 import numpy as np
@@ -15,6 +17,8 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from swinprune_lite.data.pairs import FashionPairs
 from swinprune_lite.files import SHIPPED
+from swinprune_lite.measurements.evidence import Evidence
+from swinprune_lite.studies import acceleration
 
 SCRIPTS = Path(__file__).parents[2] / "data_scripts"
 
@@ -52,6 +56,25 @@ def test_unknown_model(capsys, monkeypatch):
     said = outside.run(capsys, monkeypatch, "train_lite.py", "swin_lite_huge")
     assert said.code == 1
     assert "Unknown lite model 'swin_lite_huge'" in said.error
+
+
+def test_a_fine_tuned_case_is_kept_as_it_was_and_not_computed_again(tmp_path, monkeypatch):
+    """The one shot stands in for the fine-tuning, which takes minutes."""
+    evidence, case = Evidence(acceleration.PROFILE), acceleration.cases()[-1]
+    monkeypatch.setattr(
+        compact_accuracy, "measure", lambda _, asked: evidence.measurement(acceleration.one_shot(asked))
+    )
+    monkeypatch.setattr(compact_accuracy, "KEPT", tmp_path / "kept.json")
+    kept = acceleration.finetuned()
+    monkeypatch.setattr(compact_accuracy, "finetuned", lambda: {key: row for key, row in kept.items() if key != case})
+    (tmp_path / "kept.json").write_text("[]")
+    compact_accuracy.main()
+    *others, made = json.loads((tmp_path / "kept.json").read_text())
+    assert others == [row for key, row in kept.items() if key != case]
+    assert made["tuned_top1"] == made["one_shot_top1"]
+    assert made.keys() == kept[case].keys()
+    same = made.keys() - {"tuned_top1", "recipe", "versions", "device", "date"}
+    assert {name: made[name] for name in same} == {name: kept[case][name] for name in same}
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path, monkeypatch):

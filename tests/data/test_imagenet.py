@@ -9,6 +9,7 @@ import scipy.io
 from outside import md5, names, run
 from timm.data import ImageNetInfo
 
+from swinprune_lite.__main__ import main
 from swinprune_lite.data import imagenet
 
 WNIDS = ["n01440764", "n01443537", "n01484850"]  # of ImageNet's classes
@@ -192,6 +193,11 @@ def test_fetch_imagenet_command(tmp_path, capsys, monkeypatch):
     said = call(*archives, "--any-digest")
     assert said.code == 0
     assert said.out.count("150 images of 3 classes") == 2
+    for folder, options in (("loud", []), ("quiet", ["-q"])):
+        asked = ["fetch", "imagenet", "--output", str(tmp_path / folder), *archives, "--any-digest", *options]
+        assert main(asked) == 0
+        said = capsys.readouterr()
+        assert ("validation images" in said.err) == bool(said.out) == (folder == "loud")  # a bar
     assert call().out.endswith("is whole: 150 images. Nothing to do.\n")
     (tmp_path / "out" / "val" / WNIDS[1] / "ILSVRC2012_val_00000003.JPEG").unlink()
     said = call("--dry-run")

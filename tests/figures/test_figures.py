@@ -87,6 +87,25 @@ def test_the_paper_stands_beside_a_model_that_it_has(model, titles):
     np.testing.assert_allclose(line.get_xydata(), [(38, 70), (50, 60)])
 
 
+def test_leads_stand_where_their_tables_have_them():
+    names = ["model", "ratio", "gain", "half", "method"]
+    rows = [
+        (model, ratio, 10 * ratio + number, 0.5, method)
+        for model in ("swin_lite_tiny", "swin_lite_base")
+        for number, method in enumerate(("uniform", "lamp"))
+        for ratio in (0.5, 0.9)
+    ]
+    figure = figures.leads(pd.DataFrame(rows, columns=names))
+    assert [axes.get_title() for axes in figure.axes] == ["Lite-T", "Lite-B"]
+    for axes in figure.axes:
+        for bars, number in zip(axes.containers, range(2)):
+            (low, high), x = bars[2][0].get_segments()[1][:, 1], bars[0].get_xdata()
+            assert bars[0].get_ydata() == pytest.approx([5 + number, 9 + number])
+            assert (low, high) == pytest.approx((8.5 + number, 9.5 + number))
+            assert [figure.axes[-1].get_xticklabels()[round(place)].get_text() for place in x] == ["50", "90"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["uniform", "LAMP"]
+
+
 def test_what_data_is_worth_is_drawn_as_it_was_measured():
     assert len({(style["color"], style["linestyle"]) for style in CRITERION_STYLES.values()}) == len(CRITERION_STYLES)
     names = ["criterion", "where", "repaired", "images", "top1", "half"]

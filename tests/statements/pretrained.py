@@ -143,7 +143,6 @@ STATEMENTS = [
             0 < claims().holds.sum() < len(claims()),
         ],
     ),
-    chapter("In the {} others the lite models show no order, having lost {} points at most by DIMAP.", no_order),
     chapter(
         "At the same share the lite models show no order in {} of {} comparisons, having lost {} points at most by"
         " DIMAP.",
@@ -153,17 +152,6 @@ STATEMENTS = [
         "On micro LAMP is ahead of DIMAP, as on the real weights. That is one order of {} compared, and capacity is"
         " one possible reason among several.",
         lambda: [(orders().model == FULL).sum(), micro("lamp").verdict == study.CARRIES],
-    ),
-    chapter(
-        "within PRJ-M the magnitude leads, with {} to {}.",
-        lambda: [
-            *(leading := [ranks("by_weight", column)["PRJ-M"] for column in ("magnitude", "score")]),
-            leading[0] > leading[1],
-        ],
-    ),
-    chapter(
-        "Equation 8 orders what halving a layer does, over all layers, with {}.",
-        lambda: [ranks("by_layer", "bound")["all"], study.REMOVED == 0.5],
     ),
     chapter(
         "Equation 8 orders the layers worse: over all it reads {}, within QKV-M {}, within PRJ-M {} and within MLP-M"
@@ -225,10 +213,6 @@ STATEMENTS = [
             with_depth()[-1],
             claims().lite["fig5-2"].startswith("same"),
         ],
-    ),
-    chapter(
-        "Equation 10 orders what removing a weight does with a rank correlation of {}, the bare magnitude with {}.",
-        lambda: [ranks("by_weight", "score")["all"], ranks("by_weight", "magnitude")["all"]],
     ),
     chapter(
         "In the paper DIMAP is {} to {} points ahead of uniform pruning at {} %; here they cannot be told apart. Here"

@@ -268,7 +268,7 @@ STATEMENTS = [
         ],
     ),
     shift(
-        "It does not overlook defects, it sees them everywhere: the dense model calls {} % of the defects clean, and"
+        "not overlook defects, it sees them everywhere: the dense model calls {} % of the defects clean, and"
         " the one that was cut {} %.",
         lambda: [calibration().missed["dense"], calibration().missed["80 % cut"]],
     ),
