@@ -115,7 +115,7 @@ def pareto_front(table: pd.DataFrame, cost: str) -> pd.DataFrame:
         cost: name of the column to be small.
     """
     known = table.dropna(subset=[cost]).sort_values([cost, "top1_pct"], ascending=[True, False])
-    return known[known.top1_pct > known.top1_pct.cummax().shift(fill_value=-np.inf)]
+    return known[known.top1_pct > known.top1_pct.astype(float).cummax().shift(fill_value=-np.inf)]
 
 
 def state_of_the_art(variants: pd.DataFrame, compressed: pd.DataFrame) -> Figure:
