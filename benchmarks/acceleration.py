@@ -102,8 +102,10 @@ def lite_times(repeats: int = 15) -> list[dict]:
         side = re.fullmatch(r"blocks (\d+)", setting.method)
         models[name] = block_sparse(model, int(side[1])) if side else model.eval()
     rows = speedups(models, theory, 100, "eager", repeats).to_dict("records")
-    ways = {method: way for way, method in acceleration.WAYS.items()}
-    return [row | {"way": ways[setting.method], "removed": setting.ratio} for row, setting in zip(rows, settings)]
+    return [
+        row | {"way": acceleration.WAY_OF[setting.method], "removed": setting.ratio}
+        for row, setting in zip(rows, settings)
+    ]
 
 
 def main(

@@ -16,26 +16,17 @@ from swinprune_lite.files import write_json
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.measure import measure
 from swinprune_lite.measurements.setting import Setting
+from swinprune_lite.measurements.store import percent
 from swinprune_lite.provenance import provenance
-from swinprune_lite.studies.acceleration import KEPT, PROFILE, WAYS, cases, dense, finetuned, one_shot
+from swinprune_lite.studies.acceleration import KEPT, PROFILE, cases, finetuned, untuned
 
 
 def row_of(case: Setting, evidence: Evidence) -> dict:
-    """What is kept of a case, fine-tuned now; its accuracies in percent of all test images."""
-    before, cut = (evidence.measurement(asked) for asked in (dense(case), one_shot(case)))
-    tuned = measure(PROFILE, case)
-    names = ("dense_top1", "one_shot_top1", "tuned_top1")
+    """What is kept of a case, fine-tuned now."""
+    begun, tuned = untuned(case, evidence), measure(PROFILE, case)
     ingredients, about = PROFILE.ingredients(case), provenance()
-    return {
-        "model": case.model,
-        "seed": case.training_seed,
-        "way": {method: way for way, method in WAYS.items()}[case.method],
-        "removed": case.ratio,
-        "teacher": case.teacher,
-        "macs_left": cut.macs / before.macs,
-        "params_left": cut.params / before.params,
-        **{name: 100 * int(one.top1.sum()) / len(one.top1) for name, one in zip(names, (before, cut, tuned))},
-        "images": len(tuned.top1),
+    return begun | {
+        "tuned_top1": percent(tuned.top1),
         "recipe": ingredients["recipe"],
         "weights": ingredients["digests"].pop("weights"),
         "data": ingredients["digests"],
@@ -49,11 +40,10 @@ def main(threads: int = 1) -> None:
     torch.set_num_threads(threads)
     evidence = Evidence(PROFILE)
     try:
-        rows = list(finetuned().values()) if KEPT.is_file() else []
-        there = finetuned() if rows else {}
-        for case in track([case for case in cases() if case not in there], "fine-tuning"):
-            rows.append(row_of(case, evidence))
-            write_json(KEPT, rows)
+        kept = finetuned() if KEPT.is_file() else {}
+        for case in track([case for case in cases() if case not in kept], "fine-tuning"):
+            kept[case] = row_of(case, evidence)
+            write_json(KEPT, list(kept.values()))
     except (OSError, ValueError, LookupError) as error:
         sys.exit(str(error))
 

@@ -1,11 +1,12 @@
 """The command line, `swinprune` or `python -m swinprune_lite`: every file of `commands` is one command."""
 
+import io
 import pkgutil
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, suppress
 from importlib import import_module
 from itertools import pairwise
 from typing import Annotated
@@ -71,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name of a file that the terminal cannot show
+    quiet = redirect_stderr(io.StringIO()) if {"-q", "--quiet"} & set(arguments) else nullcontext()
     ended: list[int] = []
     try:
-        with _interrupted_by(ended), _warnings_in_a_line("--quiet" in arguments):
+        with _interrupted_by(ended), _warnings_in_a_line(), quiet:  # of errors it is told below
             code = app(arguments, prog_name="swinprune", standalone_mode=False) or 0
     except WRONG_USE as error:
         complain(_usage(error, arguments))
@@ -132,12 +134,11 @@ def _interrupted_by(ended: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _warnings_in_a_line(quiet: bool) -> Iterator[None]:
+def _warnings_in_a_line() -> Iterator[None]:
     """Warnings of this package as a sentence on the error output; others' are about their own future."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if not quiet:
-            warnings.filterwarnings("default", category=UserWarning, module=r"swinprune_lite\.")
+        warnings.filterwarnings("default", category=UserWarning, module=r"swinprune_lite\.")
         warnings.showwarning = lambda message, *where: complain(f"Note: {message}")
         yield
 

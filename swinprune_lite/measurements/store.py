@@ -68,8 +68,8 @@ class Store:
             "key": key(profile, setting, found.masks),
             "setting": setting.told(),
             "result": {
-                "top1": _percent(found.top1),
-                "top5": _percent(found.top5),
+                "top1": percent(found.top1),
+                "top5": percent(found.top5),
                 "images": len(found.top1),
                 "params": found.params,
                 "macs": found.macs,
@@ -122,9 +122,7 @@ def _read(line: bytes, where: str) -> dict:
         whole = _digest({name: value for name, value in record.items() if name != "digest"}) == record["digest"]
         whole = whole and record["key"] == _key(record["setting"], record["ingredients"])
         result = record["result"]
-        told = [
-            (_percent(_unpack(result[f"{name}_bits"], result["images"])), result[name]) for name in ("top1", "top5")
-        ]
+        told = [(percent(_unpack(result[f"{name}_bits"], result["images"])), result[name]) for name in ("top1", "top5")]
         whole = whole and all(counted == stated for counted, stated in told)
         Setting(**record["setting"])
         needed = result["params"], result["macs"], record["provenance"]["seconds"], record["ingredients"]["masks"]
@@ -143,8 +141,11 @@ def _digest(value: dict) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
-def _percent(correct: torch.Tensor) -> float | None:
-    """None (in JSON null) where there is nothing to count: top-5 of fewer than five classes."""
+def percent(correct: torch.Tensor) -> float | None:
+    """How many of the images (images,) were right, in percent, to the digit that a record has.
+
+    None (in JSON null) where there is nothing to count: top-5 of fewer than five classes.
+    """
     return 100 * int(correct.sum()) / len(correct) if len(correct) else None
 
 

@@ -1,12 +1,11 @@
 """How a command speaks: tables to the output, progress and warnings to the error output, or one JSON object."""
 
-import io
 import json
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stderr
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -92,12 +91,6 @@ class Output:
         """Print the command's JSON object, where it was asked for."""
         if self.json:
             print(json.dumps(record))
-
-    @contextmanager
-    def libraries(self) -> Iterator[None]:
-        """What libraries write to the error output meanwhile, such as their bars, is dropped if quiet."""
-        with redirect_stderr(io.StringIO()) if self.quiet else nullcontext():
-            yield
 
     @contextmanager
     def progress(self, what: str, total: int | None = None) -> Iterator[SimpleNamespace]:

@@ -12,7 +12,7 @@ from swinprune_lite.files import RESTORE, RESULTS
 from swinprune_lite.measurements.evidence import Evidence
 from swinprune_lite.measurements.intervals import spread
 from swinprune_lite.measurements.setting import Setting
-from swinprune_lite.measurements.store import Store
+from swinprune_lite.measurements.store import Store, percent
 from swinprune_lite.studies.profiles import PROFILES
 from swinprune_lite.training.recipe import Recipe
 
@@ -27,6 +27,7 @@ ACCURACIES = ("dense_top1", "one_shot_top1", "tuned_top1")
 SEEDS = (0, 1, 2)
 WAYS = {"compact": "compact", "masks": "dimap", "blocks 16": "blocks 16", "blocks 32": "blocks 32", "2:4": "2:4"}
 """What the chapter calls a way to prune -> the setting's method."""
+WAY_OF = {method: way for way, method in WAYS.items()}
 
 
 def cases(seeds: Sequence[int] = SEEDS) -> list[Setting]:
@@ -103,23 +104,46 @@ def results(store: Store | None = None, path: Path = KEPT) -> pd.DataFrame:
         ValueError: a damaged file, or a fine-tuning that began with another accuracy than the store has.
     """
     evidence, tuned = Evidence(PROFILE, store or Store()), finetuned(path)
-    ways = {method: way for way, method in WAYS.items()}
     rows = []
     for case in cases():
-        before, cut = (evidence.measurement(asked) for asked in (dense(case), one_shot(case)))
+        found = untuned(case, evidence)
         if case not in tuned:
             raise LookupError(f"{case} is not in {path}; {RESTORE}.")
-        found = {name: 100 * int(one.top1.sum()) / len(one.top1) for name, one in
-                 (("dense_top1", before), ("one_shot_top1", cut))}  # fmt: skip
-        if differing := [name for name, value in found.items() if value != tuned[case][name]]:
+        kept, images = tuned[case], found.pop("images")
+        if differing := [name for name in ACCURACIES if name in found and found[name] != kept[name]]:
             raise ValueError(f"{path} and the store differ in {differing[0]} of {case}; {RESTORE}.")
-        rows.append({
-            "model": case.model, "seed": case.training_seed, "way": ways[case.method], "removed": case.ratio,
-            "teacher": case.teacher, "macs_left": cut.macs / before.macs, "params_left": cut.params / before.params,
-            **found, "tuned_top1": tuned[case]["tuned_top1"], "images": len(before.top1),
-            "device": tuned[case]["device"], "torch": tuned[case]["versions"]["torch"], "date": tuned[case]["date"],
-        })  # fmt: skip
+        about = {"device": kept["device"], "torch": kept["versions"]["torch"], "date": kept["date"]}
+        rows.append(found | {"tuned_top1": kept["tuned_top1"], "images": images} | about)
     return pd.DataFrame(rows)
+
+
+def untuned(case: Setting, evidence: Evidence) -> dict:
+    """A case before its fine-tuning.
+
+    Args:
+        case: of `cases`.
+        evidence: of `PROFILE`.
+
+    Returns:
+        model, seed, way, removed, teacher, macs_left, params_left, dense_top1 and one_shot_top1 of `results`, and the
+        number of images.
+
+    Raises:
+        LookupError: a measurement is not there.
+    """
+    before, cut = (evidence.measurement(asked) for asked in (dense(case), one_shot(case)))
+    return {
+        "model": case.model,
+        "seed": case.training_seed,
+        "way": WAY_OF[case.method],
+        "removed": case.ratio,
+        "teacher": case.teacher,
+        "macs_left": cut.macs / before.macs,
+        "params_left": cut.params / before.params,
+        "dense_top1": percent(before.top1),
+        "one_shot_top1": percent(cut.top1),
+        "images": len(before.top1),
+    }
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
