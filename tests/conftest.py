@@ -4,6 +4,7 @@ pytest-xdist reads this file before it starts the workers, so nothing that takes
 """
 
 import os
+import signal
 
 import pytest
 
@@ -33,6 +34,14 @@ def small_swin():
     return timm.create_model(
         "swin_tiny_patch4_window7_224", embed_dim=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), num_classes=7
     ).eval()
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT raises KeyboardInterrupt, also where the tests run in a shell's background, whose jobs ignore it."""
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, ours)
 
 
 @pytest.fixture

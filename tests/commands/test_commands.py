@@ -234,20 +234,16 @@ def test_other_exit_codes(monkeypatch, folder, capsys):
     assert raises(BrokenPipeError())[0] == 1
 
 
-def test_what_a_signal_breaks_is_its_echo(monkeypatch, folder, capsys):
+def test_what_a_signal_breaks_is_its_echo(monkeypatch, folder, capsys, ctrl_c):
     def load(*_):
         with contextlib.suppress(KeyboardInterrupt):  # as in a library's own clearing up
             signal.raise_signal(signal.SIGINT)
         raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
 
     monkeypatch.setattr("swinprune_lite.shell.named.load_lite", load)
-    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     before = signal.getsignal(signal.SIGINT), sys.unraisablehook
-    try:
-        code, _, error = run(capsys, "inspect", "swin_lite_micro")
-        assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
-    finally:
-        signal.signal(signal.SIGINT, ours)
+    code, _, error = run(capsys, "inspect", "swin_lite_micro")
+    assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
     assert (code, len(error)) == (130, 1)
     assert error[0].startswith("Interrupted")
 

@@ -118,7 +118,7 @@ def has_a_say(path):
     return path.stem != "reproduction_ledger" and any(of_the_profile(sources)[told(sources) + 1 :])
 
 
-@pytest.mark.parametrize("path", filter(has_a_say, NOTEBOOKS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", list(filter(has_a_say, NOTEBOOKS)), ids=lambda path: path.stem)
 def test_runs_in_the_smoke_profile(path, kernel):
     parameters = {"profile": "smoke"} | ({"ratios": [0.55]} if path.stem in TIMED else {})
     cells = [cell for cell in executed(path, parameters, kernel).cells if cell.cell_type == "code"]

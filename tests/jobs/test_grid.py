@@ -120,7 +120,7 @@ def test_no_unit_is_lost_with_a_worker_that_is_killed(home, monkeypatch, warm):
     assert all(again[key].same_as(one) for key, one in found.items())
 
 
-def test_ctrl_c_is_for_the_first_process_alone():
+def test_ctrl_c_is_for_the_first_process_alone(ctrl_c):
     masks, own = [], signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
     def begin():
