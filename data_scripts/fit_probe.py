@@ -18,6 +18,7 @@ from swinprune_lite.data.garments import single_garments
 from swinprune_lite.data.pairs import DIGESTS, GARMENTS
 from swinprune_lite.files import SHIPPED, atomic, sha256, write_json
 from swinprune_lite.measurements.features import features
+from swinprune_lite.measurements.store import percent
 from swinprune_lite.models.dinov2 import ARCHITECTURE, SHA256, WHEEL, dinov2_transform, load_dinov2
 from swinprune_lite.models.probe import IMAGE_SIZE, NAME, TRAINING, fit_ridge, with_head
 from swinprune_lite.provenance import provenance
@@ -37,7 +38,7 @@ def fit(backbone: nn.Module) -> tuple[dict[str, torch.Tensor], float, dict[float
     for penalty in PENALTIES:
         heads[penalty] = head = fit_ridge(inputs, known.labels, penalty)
         right = (others @ head["weight"].T + head["bias"]).argmax(1) == kept_back.labels
-        top1[penalty] = 100 * int(right.sum()) / len(right)
+        top1[penalty] = percent(right)
     best = max(PENALTIES, key=lambda penalty: (top1[penalty], penalty))
     return {name: tensor.float().contiguous() for name, tensor in heads[best].items()}, best, top1
 

@@ -109,11 +109,11 @@ def results(store: Store | None = None, path: Path = KEPT) -> pd.DataFrame:
         found = untuned(case, evidence)
         if case not in tuned:
             raise LookupError(f"{case} is not in {path}; {RESTORE}.")
-        kept, images = tuned[case], found.pop("images")
+        kept = tuned[case]
         if differing := [name for name in ACCURACIES if name in found and found[name] != kept[name]]:
             raise ValueError(f"{path} and the store differ in {differing[0]} of {case}; {RESTORE}.")
         about = {"device": kept["device"], "torch": kept["versions"]["torch"], "date": kept["date"]}
-        rows.append(found | {"tuned_top1": kept["tuned_top1"], "images": images} | about)
+        rows.append(found | {"tuned_top1": kept["tuned_top1"]} | about)
     return pd.DataFrame(rows)
 
 
