@@ -22,7 +22,7 @@ from swinprune_lite.measurements.measure import COMPACT, WITH_HEAD, measure, met
 from swinprune_lite.measurements.profile import Profile
 from swinprune_lite.measurements.setting import Measurement, Setting
 from swinprune_lite.measurements.store import Store, question
-from swinprune_lite.models.lite import LITE_MODELS, lite_and_seed
+from swinprune_lite.models.lite import LITE_MODELS, lite_and_seed, require_weights
 from swinprune_lite.pruning.masks import check_asked
 from swinprune_lite.repairing.rules import RULES
 from swinprune_lite.studies.profiles import get_profile
@@ -120,6 +120,8 @@ def _profile(model: str, data: str, device: str) -> tuple[Profile, int]:
         profile = replace(profile, source=replace(profile.source, device=device))
     if seed not in profile.training_seeds(name):
         raise ValueError(f"{name} has the training seeds {profile.training_seeds(name)}; got {seed}.")
+    if name in LITE_MODELS:
+        require_weights(name, seed)
     return profile, seed
 
 

@@ -31,6 +31,8 @@ LIKE_THE_PAPERS = ("swin_lite_tiny", "swin_lite_small", "swin_lite_base")
 SWINS = (*LIKE_THE_PAPERS, "swin_lite_micro")
 OTHERS = ("swinv2_lite_micro", "pvt_v2_lite_micro")
 """Those of other families."""
+IN_A_CLONE_ALONE = (("swin_lite_base", 1), ("swin_lite_base", 2))
+"""Checkpoints that an installed package leaves out, to stay below 100 MB; it has their cards and measurements."""
 
 INPUT_SIZE = (32, 64)
 _WINDOWED = {"img_size": INPUT_SIZE, "patch_size": 4, "window_size": 4, "num_heads": (1, 2, 4, 8)}
@@ -64,7 +66,7 @@ def create_lite(name: str) -> nn.Module:
 
 
 def lite_seeds(name: str) -> list[int]:
-    """Training seeds for which a checkpoint of `name` is shipped, ascending."""
+    """Training seeds for which a checkpoint of `name` is shipped, ascending; see `IN_A_CLONE_ALONE`."""
     return shipped_seeds(SHIPPED, name)
 
 
@@ -111,6 +113,15 @@ def lite_card(name: str, seed: int = 0) -> dict:
     return card
 
 
+def require_weights(name: str, seed: int) -> None:
+    """Raise FileNotFoundError where a checkpoint is one of those that an installed package leaves out."""
+    if (name, seed) in IN_A_CLONE_ALONE and not (SHIPPED / f"{name}_seed{seed}.safetensors").exists():
+        raise FileNotFoundError(
+            f"The weights of {name} with seed {seed} come with a clone of the repository alone, an installed package "
+            "leaves them out; clone it, or take seed 0."
+        )
+
+
 def load_lite(name: str, seed: int = 0) -> nn.Module:
     """A trained lite model in float32 and evaluation mode, digest-checked.
 
@@ -123,4 +134,5 @@ def load_lite(name: str, seed: int = 0) -> nn.Module:
         FileNotFoundError: the checkpoint is missing.
     """
     card = lite_card(name, seed)
+    require_weights(name, seed)
     return load_shipped(create_lite(name), SHIPPED / f"{name}_seed{seed}.safetensors", name, card["sha256"])

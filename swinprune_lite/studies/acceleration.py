@@ -37,8 +37,8 @@ def cases(seeds: Sequence[int] = SEEDS) -> list[Setting]:
         found += [_case("swin_lite_tiny", seed, way) for way in WAYS]
         found += [_case("swin_lite_tiny", seed, "compact", removed) for removed in (0.3, 0.6, 0.7)]
         found.append(replace(_case("swin_lite_tiny", seed, "compact"), teacher="labels"))
-        found.append(_case("swin_lite_small", seed, "compact"))
-    return [*found, _case("swin_lite_base", 0, "compact")]
+        found += [_case(model, seed, "compact") for model in ("swin_lite_small", "swin_lite_base")]
+    return found
 
 
 def _case(model: str, seed: int, way: str, removed: float = 0.5) -> Setting:

@@ -28,7 +28,7 @@ SEEDS = {
     "swin_lite_micro": tuple(range(1, 10)),
     "swin_lite_tiny": (1, 2),
     "swin_lite_small": (0, 1, 2),
-    "swin_lite_base": (0,),
+    "swin_lite_base": (0, 1, 2),
 }
 """Of the weights that are reported: not those that the choice was made on."""
 

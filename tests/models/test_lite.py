@@ -1,5 +1,6 @@
 import json
 import shutil
+import tomllib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import swinprune_lite as sp
 from swinprune_lite import files
 from swinprune_lite.data import pairs
+from swinprune_lite.jobs import grid
 from swinprune_lite.models import lite
 
 
@@ -100,6 +102,26 @@ def test_damaged_files_are_refused(copied):
     pairs.write_bytes(pairs.read_bytes()[:1000])
     with pytest.raises(ValueError, match="fashion_pairs_test.npz is damaged or altered"):
         sp.lite_data("test")
+
+
+def test_what_a_package_leaves_out_is_said_before_work_begins(copied):
+    excluded = tomllib.loads((files.RESULTS.parent / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "exclude-package-data"
+    ]["swinprune_lite"]
+    left_out = {path.name for pattern in excluded for path in (files.SHIPPED.parent).glob(pattern)}
+    assert left_out == {f"{name}_seed{seed}.safetensors" for name, seed in lite.IN_A_CLONE_ALONE}
+    kept = sum(path.stat().st_size for path in files.SHIPPED.iterdir() if path.name not in left_out)
+    assert kept < 98e6  # packed with code and results 4 % less: a wheel may have 100 MB
+    for name, seed in lite.IN_A_CLONE_ALONE:
+        shutil.copy(files.SHIPPED / f"{name}_seed{seed}.json", copied)
+        assert seed in sp.lite_seeds(name)
+        said = (
+            f"The weights of {name} with seed {seed} come with a clone of the repository alone, .*; clone it, or take"
+        )
+        with pytest.raises(FileNotFoundError, match=said):
+            sp.load_lite(name, seed)
+        with pytest.raises(FileNotFoundError, match=said):
+            grid.units([f"{name}:{seed}"], ["dimap"], [0.5])
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", None])

@@ -143,14 +143,13 @@ FIGURE3_STATEMENTS = [
     ),
     figure3("counts QKV-M {} and misses PRJ-M", count(2)),
     figure3(
-        "The trainings of tiny spread from {} to {} %. Base, with {} %, lies among them; every training of "
-        "small, at most {} %, lies below.",
+        "The trainings of tiny spread from {} to {} %, those of base from {} to {} %; every training of small, at "
+        "most {} %, lies below both.",
         lambda: [
             *span(again.cards(T)),
-            *again.cards(B),
+            *span(again.cards(B)),
             max(again.cards(S)),
-            min(again.cards(T)) < again.cards(B)[0] < max(again.cards(T)),
-            max(again.cards(S)) < min(again.cards(T)),
+            max(again.cards(S)) < min(*again.cards(T), *again.cards(B)),
         ],
     ),
     figure3("if the MLPs alone lose {} %", count(55)),

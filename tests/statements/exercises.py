@@ -236,7 +236,7 @@ STATEMENTS = [
     table3("But on no model is the first ahead of the second by more than an interval", lambda: [no_winner()]),
     table3("They lie {} points apart, and {} to {} points below the others", random_masks),
     table4(
-        "{} points on tiny, {} on small and {} on base, which has one training. With a pencil: the standard deviation"
+        "{} points on tiny, {} on small and {} on base. With a pencil: the standard deviation"
         " of the differences over the root of {}, times {}",
         smaller_than_seen,
     ),

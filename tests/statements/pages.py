@@ -5,7 +5,7 @@ import inspect
 import recompute as again
 import timm
 import typer
-from recompute import HIGH, MAGNITUDES, MODELS, B, S, T, span
+from recompute import MAGNITUDES, MODELS, B, S, T, span
 
 import swinprune_lite as sp
 from statements.measured import EVERY, base_behind, magnitudes_lose, mixed_where, paper_lead, uniform_at_half
@@ -20,7 +20,7 @@ from swinprune_lite.studies import estimate, profiles
 from swinprune_lite.training.recipe import PAPER_RECIPE
 
 NAMES = [  # what there are so many of, wherever it is said
-    Statement("*", "{} training seeds", count(SEEDS[0], SEEDS == [3, 3, 1])),
+    Statement("*", "{} training seeds", count(SEEDS[0], SEEDS == [3, 3, 3])),
     Statement("*", "{} trainings", count(SEEDS[0])),
     Statement("*", "{} seeds", count(SEEDS[0])),
     Statement("*", "{} lite models", count(len(MODELS))),
@@ -59,7 +59,9 @@ def teaching() -> list:
     source = (again.ROOT / "data_scripts/train_lite.py").read_text()
     return [
         source.count('("swin_lite_tiny", '),
-        max(again.cards(S)) < min(again.cards(T)) < again.cards(B)[0] < max(again.cards(T)),
+        max(again.cards(S)) < min(again.cards(T)),
+        max(again.cards(S)) < min(again.cards(B)) < min(again.cards(T)) < max(again.cards(B)),
+        max(again.cards(B)) < sum(again.cards(T)) / len(again.cards(T)),
     ]
 
 
@@ -97,25 +99,25 @@ PAGE_STATEMENTS = [
     ),
     Statement(
         INDEX,
-        "Beyond, whether DIMAP or uniform pruning is ahead changes from one training of tiny and small to the"
-        " next, but for tiny at {} %.",
-        lambda: [80, mixed_where()],
+        "Beyond, whether DIMAP or uniform pruning is ahead mostly changes from one training of a model to the next. In "
+        "all {} trainings DIMAP is behind on tiny at {} % and on base at {} and {} %; on base at {} %, by {} ± {} "
+        "points, that is outside the interval.",
+        lambda: [
+            3,
+            80,
+            70,
+            80,
+            70,
+            *base_behind(),
+            mixed_where(),
+            *(max(again.apart(*where)) < 0 for where in [(T, 0.8), (B, 0.7), (B, 0.8)]),
+        ],
     ),
     Statement(
         INDEX,
-        "DIMAP is behind uniform pruning by {} to {} points from {} % on, and behind one plain magnitude "
-        "threshold at {}, {} and {} %. The paper's lead of {} to {} points at {} % does",
-        lambda: [
-            *base_behind()[:2],
-            70,
-            70,
-            80,
-            90,
-            *paper_lead(),
-            50,
-            base_behind()[2],
-            *(not again.stars("global", EVERY)[B, ratio] for ratio in HIGH[:3]),
-        ],
+        "One plain magnitude threshold for the whole model is ahead of DIMAP on base at {} and {} %. The paper's lead "
+        "of {} to {} points at {} % does not show",
+        lambda: [70, 80, *paper_lead(), 50, *(not again.stars("global", EVERY)[B, ratio] for ratio in (0.7, 0.8))],
     ),
     *(shapes(*each) for each in zip(MODELS, counts.TIMM_NAMES)),
     Statement(
@@ -142,7 +144,7 @@ PAGE_STATEMENTS = [
     Statement(
         LITE,
         "mean prediction of {} tiny models as a teacher; even so every training of small stays below every "
-        "one of tiny, and base lies among those of tiny",
+        "one of tiny, and those of base lie at the lower end of tiny's or below",
         teaching,
     ),
     Statement(LITE, "So read the {} as {} architectures to prune", lambda: [len(MODELS)] * 2),

@@ -90,7 +90,6 @@ TABLE1_STATEMENTS = [
             paper_percentages_differ(),
         ],
     ),
-    table1("so its {} fine-tunings differ", lambda: [profiles.PROFILES["lite"].replicates]),
     table1(
         "{} replicates up to 55 %, one beyond",
         lambda: [again.won(T, 0.55).replicates, {again.won(m, r).replicates for m in MODELS for r in HIGH} == {1}],

@@ -97,8 +97,8 @@ BEYOND_STATEMENTS = [
     beyond(
         "Half of the MACs can leave with whole heads and hidden units, chosen without an image. In one shot "
         "that costs a lite model {} to {} points, and differs from one training to the next. After {} passes "
-        "with the dense model as teacher it costs {} to {} points in the mean over seeds (base has one "
-        "training). Single trainings lie on both sides of a point: {} to {}.",
+        "with the dense model as teacher it costs {} to {} points in the mean over seeds. "
+        "Single trainings lie on both sides of a point: {} to {}.",
         lambda: [
             *span(again.compact_losses().one.xs(("compact", "dense"), level=("way", "teacher"))),
             accuracy.RECIPE.epochs,
