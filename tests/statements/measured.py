@@ -98,7 +98,7 @@ TABLE3_STATEMENTS = [
     ),
     table3(
         "On base DIMAP is behind uniform pruning at 70 % by {} ± {} points, outside the interval. This goes against "
-        "the paper. At 90 and 95 % it is behind in the mean too, by {} ± {} and {} ± {}, but ahead in {} of the {} "
+        "the paper. At 90 and 95 % it is behind in the mean too, by {} ± {} and {} ± {}, but ahead in {} of {} "
         "trainings.",
         lambda: [
             *base_behind()[:2],
