@@ -33,7 +33,7 @@ def outside(tmp_path_factory):
     """The variables by which a reader points to the hub's cache and the images; no network."""
     folder = tmp_path_factory.mktemp("outside")
     make_hub(folder / "hub", [PAPER_MODELS[0], SMALL])
-    make_imagenette(folder)
+    make_imagenette(folder, train=1)
     return {
         "HF_HUB_CACHE": str(folder / "hub"),
         "HF_HUB_OFFLINE": "1",
