@@ -342,7 +342,7 @@ def of_one_and_of_more() -> list:
     one, other = (again.evidence().measurements(B, method, 0.8)[0].top1 for method in ("dimap", "uniform"))
     first, all_of_them = paired_difference([one], [other]), again.gain(B, "uniform", 0.8)
     wider = abs(first[0]) > first[1] and not all_of_them.clear
-    return [80, *first, len(sp.lite_seeds(B)), all_of_them.gain, all_of_them.half, wider]
+    return [len(one), 80, *first, len(sp.lite_seeds(B)), all_of_them.gain, all_of_them.half, wider]
 
 
 def images_of(model: str) -> list[int]:
@@ -387,7 +387,7 @@ MEASURE = [
             interval(80, images_of(T)[0]),
         ],
     ),
-    measure("were trained {} times", lambda: [*set(SEEDS[:2])]),
+    measure("each trained {} times", lambda: [*set(SEEDS[:2])]),
     measure("With {} trainings the spread is known badly", count(3)),
     measure(
         "accounts for that: {} the interval is the standard deviation of the {}, divided by the root of {}, "
@@ -408,8 +408,8 @@ MEASURE = [
     ),
     measure('compare {} "±" of accuracies', count(2)),
     measure(
-        "on its first training DIMAP minus uniform pruning at {} % is {} ± {} points, and over {} trainings it is "
-        "{} ± {}.",
+        "on its first training and all {} images DIMAP minus uniform pruning at {} % is {} ± {} points, and over {} "
+        "trainings it is {} ± {}.",
         of_one_and_of_more,
     ),
     measure("How many stars are false", count()),

@@ -196,7 +196,9 @@ STATEMENTS = [
     Statement("lite", "Of its weights {} sets ship", lambda: [len(sp.lite_seeds(M))]),
     Statement("lite", "keeps the {} that relate", count(3)),
     Statement(
-        "lite", "We call micro full : it is the smallest, and at {} % DIMAP costs it the most of the {}.", called_full
+        "lite",
+        "We call micro full : it is the smallest, and at {} % DIMAP costs it the most of the {} in the mean.",
+        called_full,
     ),
     Statement("lite", "with {} sets of weights each", lambda: {len(sp.lite_seeds(each)) for each in OTHERS}),
     Statement(
