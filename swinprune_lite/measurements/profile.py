@@ -67,7 +67,7 @@ class Profile:
         return self.source.load(model, training_seed)
 
     def training_seeds(self, model: str) -> list[int]:
-        """Seeds of the trainings of which the weights are there."""
+        """Seeds of the trainings that can be measured, or were."""
         return self.source.training_seeds(model)
 
     def test_batches(self, images: int | None = None) -> Batches:

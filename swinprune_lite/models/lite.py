@@ -66,8 +66,17 @@ def create_lite(name: str) -> nn.Module:
 
 
 def lite_seeds(name: str) -> list[int]:
-    """Training seeds for which a checkpoint of `name` is shipped, ascending; see `IN_A_CLONE_ALONE`."""
+    """Training seeds of `name` whose weights are here, ascending; a package leaves out those of `IN_A_CLONE_ALONE`."""
+    return [seed for seed in measured_seeds(name) if _is_here(name, seed)]
+
+
+def measured_seeds(name: str) -> list[int]:
+    """Training seeds of `name` that have a card, and so measurements, ascending; their weights may be left out."""
     return shipped_seeds(SHIPPED, name)
+
+
+def _is_here(name: str, seed: int) -> bool:
+    return (name, seed) not in IN_A_CLONE_ALONE or (SHIPPED / f"{name}_seed{seed}.safetensors").exists()
 
 
 def is_lite(name: str) -> bool:
@@ -83,8 +92,8 @@ def lite_and_seed(name: str) -> tuple[str, int]:
     Raises:
         ValueError: what stands behind the ":" is no whole number.
     """
-    lite, _, seed = name.partition(":")
-    if seed and not seed.isdecimal():
+    lite, colon, seed = name.partition(":")
+    if colon and not seed.isdecimal():
         raise ValueError(f"After {lite}: stands a training seed, such as {lite}:1; got {name!r}.")
     return lite, int(seed or 0)
 
@@ -97,7 +106,7 @@ def lite_card(name: str, seed: int = 0) -> dict:
     """
     if name not in LITE_MODELS:
         raise ValueError(f"Unknown lite model {name!r}; choose one of {', '.join(LITE_MODELS)}.")
-    check_seed(name, seed, lite_seeds(name))
+    check_seed(name, seed, measured_seeds(name))
     path = SHIPPED / f"{name}_seed{seed}.json"
     card = read_json(path, RESTORE)
     said = card if isinstance(card, dict) else {}
@@ -115,10 +124,10 @@ def lite_card(name: str, seed: int = 0) -> dict:
 
 def require_weights(name: str, seed: int) -> None:
     """Raise FileNotFoundError where a checkpoint is one of those that an installed package leaves out."""
-    if (name, seed) in IN_A_CLONE_ALONE and not (SHIPPED / f"{name}_seed{seed}.safetensors").exists():
+    if not _is_here(name, seed):
         raise FileNotFoundError(
-            f"The weights of {name} with seed {seed} come with a clone of the repository alone, an installed package "
-            "leaves them out; clone it, or take seed 0."
+            f"The weights of {name} with training seed {seed} are not here: they come with a clone of the "
+            f"repository, and an installed package leaves them out; clone it, restore them there, or take {name}:0."
         )
 
 
@@ -127,7 +136,7 @@ def load_lite(name: str, seed: int = 0) -> nn.Module:
 
     Args:
         name: one of `LITE_MODELS`.
-        seed: training seed; `lite_seeds(name)` lists those shipped.
+        seed: training seed; `lite_seeds(name)` lists those here.
 
     Raises:
         ValueError: unknown model or seed, or a checkpoint that is truncated, altered or of another model.

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from swinprune_lite.data.pairs import DIGESTS, FashionPairs, lite_data
-from swinprune_lite.models.lite import LITE_MODELS, lite_card, lite_seeds, load_lite
+from swinprune_lite.models.lite import LITE_MODELS, lite_card, load_lite, measured_seeds
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Shipped:
         return load_lite(model, training_seed)
 
     def training_seeds(self, model: str) -> list[int]:
-        """Seeds of the trainings of which the weights are there."""
-        return lite_seeds(model)
+        """Seeds of the trainings that were measured; an installed package has not the weights of all."""
+        return measured_seeds(model)
 
     def test_batches(self, models: Sequence[str], images: int | None = None) -> FashionPairs:
         """What accuracy is measured on: all of it, or the first so many images."""

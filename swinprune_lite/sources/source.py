@@ -27,7 +27,7 @@ class Source(Protocol):
         """The trained model, in evaluation mode."""
 
     def training_seeds(self, model: str) -> list[int]:
-        """Seeds of the trainings of which the weights are there."""
+        """Seeds of the trainings that can be measured, or were."""
 
     def test_batches(self, models: Sequence[str], images: int | None = None) -> Batches:
         """What accuracy is measured on: all of it, or the first so many images; `images` says how many they are."""

@@ -7,6 +7,7 @@ from swinprune_lite.measurements.live import drawn
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
+from swinprune_lite.models.lite import LITE_MODELS, lite_seeds
 from swinprune_lite.paper.numbers import TABLE1_RATIOS, TABLE3_RATIOS
 from swinprune_lite.studies import acceleration, criteria, pretrained, repair, structured, surfaces
 from swinprune_lite.studies import finetuned as tuned
@@ -76,7 +77,7 @@ def live_one_shot(profile: Profile) -> list[Setting]:
     if not profile.live_draws:
         return []
     first = replace(profile, models=profile.models[:1])
-    return drawn(one_shot(first, range(profile.replicates)), profile.live_draws)
+    return drawn(_with_weights(one_shot(first, range(profile.replicates))), profile.live_draws)
 
 
 def live_finetuned(profile: Profile) -> list[Setting]:
@@ -84,7 +85,13 @@ def live_finetuned(profile: Profile) -> list[Setting]:
     if not profile.live_draws:
         return []
     first = replace(profile, models=profile.models[:1])
-    return drawn([each for each in finetuned(first, range(profile.replicates)) if each.method == "dimap"], 1)
+    found = _with_weights(finetuned(first, range(profile.replicates)))
+    return drawn([each for each in found if each.method == "dimap"], 1)
+
+
+def _with_weights(settings: list[Setting]) -> list[Setting]:
+    """Those of trainings whose weights are here; an installed package leaves some out."""
+    return [each for each in settings if each.model not in LITE_MODELS or each.training_seed in lite_seeds(each.model)]
 
 
 def measurements() -> list[tuple[Profile, Setting]]:

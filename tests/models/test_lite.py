@@ -13,6 +13,8 @@ from swinprune_lite import files
 from swinprune_lite.data import pairs
 from swinprune_lite.jobs import grid
 from swinprune_lite.models import lite
+from swinprune_lite.studies.profiles import get_profile
+from swinprune_lite.studies.reproduction import live_finetuned, live_one_shot
 
 
 @pytest.mark.parametrize(("name", "seed"), [(name, seed) for name in sp.LITE_MODELS for seed in sp.lite_seeds(name)])
@@ -114,14 +116,22 @@ def test_what_a_package_leaves_out_is_said_before_work_begins(copied):
     assert kept < 98e6  # packed with code and results 4 % less: a wheel may have 100 MB
     for name, seed in lite.IN_A_CLONE_ALONE:
         shutil.copy(files.SHIPPED / f"{name}_seed{seed}.json", copied)
-        assert seed in sp.lite_seeds(name)
-        said = (
-            f"The weights of {name} with seed {seed} come with a clone of the repository alone, .*; clone it, or take"
-        )
+        assert seed in lite.measured_seeds(name)
+        assert seed not in sp.lite_seeds(name)
+        said = f"The weights of {name} with training seed {seed} are not here: .*; clone it, .* or take {name}:0"
         with pytest.raises(FileNotFoundError, match=said):
             sp.load_lite(name, seed)
         with pytest.raises(FileNotFoundError, match=said):
             grid.units([f"{name}:{seed}"], ["dimap"], [0.5])
+
+
+def test_a_build_draws_of_the_trainings_that_a_package_has(copied):
+    for path in (*files.SHIPPED.glob("swin_lite_base_seed*.json"), files.SHIPPED / "swin_lite_base_seed0.safetensors"):
+        shutil.copy(path, copied)
+    run = get_profile("lite", ["swin_lite_base"])
+    assert run.training_seeds("swin_lite_base") == [0, 1, 2]  # whose measurements it has
+    draws = [each for _ in range(20) for each in (*live_one_shot(run), *live_finetuned(run))]
+    assert {each.training_seed for each in draws} == {0}
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", None])

@@ -46,6 +46,7 @@ def test_a_lite_model_of_any_training_seed():
         ("swin_lite_huge", None, "Unknown lite model 'swin_lite_huge'"),
         (f"{MICRO}:99", None, "No checkpoint of swin_lite_micro with seed 99"),
         (f"{MICRO}:x", None, "stands a training seed"),
+        (f"{MICRO}:", None, "stands a training seed"),
         ("swin_tini_patch4", None, "timm has no model 'swin_tini_patch4'; near it are"),
         (MICRO, PVT, "--arch is for checkpoint files"),
         ("local-dir:/nowhere", None, "/nowhere has no config.json"),
