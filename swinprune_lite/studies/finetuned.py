@@ -46,6 +46,15 @@ CHOSEN: dict[Case, tuple[float, float]] = {
 }
 """Peak learning rate of each case, for a cut start and for a repaired one: the best of `RATES` on held-out pairs."""
 
+LARGER = ("swin_lite_small", "swin_lite_base")
+REPORTED = CHOSEN | {
+    (model, ratio, epochs): rates
+    for model in LARGER
+    for (chose, ratio, epochs), rates in CHOSEN.items()
+    if chose == ROOMY
+}
+"""The same of all that is reported: the larger models take the rates that `ROOMY` chose."""
+
 
 def run(profile: Profile, rate: float, epochs: int) -> Profile:
     """A profile whose fine-tuning has another peak learning rate and length."""
@@ -68,7 +77,7 @@ def choosing() -> list[tuple[Profile, Setting]]:
 
 
 def seeds(case: Case) -> list[int]:
-    """Training seeds that a case is reported of: none that chose, and of longer ones the first few."""
+    """Training seeds that a case is reported of: none that chose, all of `LARGER`, of longer cases the first few."""
     return reported(case[0])[: SEEDS_OF_LONGER if case[2] > 1 else None]
 
 
@@ -78,12 +87,12 @@ def methods(case: Case) -> tuple[str, ...]:
 
 
 def reports() -> list[tuple[Profile, Setting]]:
-    """The same on test pairs, at the chosen rates, with the other seeds."""
+    """The same on test pairs, at the chosen rates, with the other seeds; of `LARGER`, which chose nothing, with all."""
     return [
         (run(PROFILE, rate, case[2]), _asked(case, seed, start, method))
-        for case in CHOSEN
+        for case in REPORTED
         for method in methods(case)
-        for start, rate in zip(STARTS, CHOSEN[case])
+        for start, rate in zip(STARTS, REPORTED[case])
         for seed in seeds(case)
     ]
 
@@ -135,7 +144,7 @@ def _tuned(case: Case, method: str) -> list[list[torch.Tensor]]:
     """Which test pairs were right after fine-tuning, from a cut start and from a repaired one, seed by seed."""
     return [
         [_evidence(PROFILE, rate, case[2]).measurement(_asked(case, seed, start, method)).top1 for seed in seeds(case)]
-        for start, rate in zip(STARTS, CHOSEN[case])
+        for start, rate in zip(STARTS, REPORTED[case])
     ]
 
 
@@ -149,7 +158,7 @@ def table() -> pd.DataFrame:
     """
     rows = []
     plain = Evidence(PROFILE)
-    for case, chosen in CHOSEN.items():
+    for case, chosen in REPORTED.items():
         model, ratio, epochs = case
         sides = _tuned(case, METHODS[0])
         means = [mean_accuracy(side)[0] for side in sides]

@@ -269,7 +269,10 @@ STATEMENTS = [
         lambda: [HEADS_SHARE, 0.5],
     ),
     better("masks of micro, fine-tuned for {} steps from both starts", count(finetuned.STEPS)),
-    better("Of tiny only {} steps were measured.", lambda: [max(c[2] for c in finetuned.CASES if c[0] == T) * 25]),
+    better(
+        "Of tiny, small and base only {} steps were measured.",
+        lambda: [max(c[2] for c in finetuned.REPORTED if c[0] in (T, S, B)) * finetuned.STEPS],
+    ),
     better(
         "After {} steps the repaired start is ahead in {} of the {} rows, and in {} of them by more than its interval.",
         tuned_methods,
@@ -361,8 +364,12 @@ STATEMENTS = [
         tuned_ahead,
     ),
     better(
-        "Tiny's is ahead after {} steps by {} ± {} points at {} % and by {} ± {} at {} %",
-        lambda: [25, *tuned(T, 0.9, 25), 90, *tuned(T, 0.8, 25), 80],
+        "Tiny's is ahead after {} steps by {} ± {} points at {} % and by {} ± {} at {} %, small's by {} ± {} and {} ± "
+        "{}, base's by {} ± {} and {} ± {}.",
+        lambda: [
+            *(25, *tuned(T, 0.9, 25), 90, *tuned(T, 0.8, 25), 80),
+            *(number for model in (S, B) for ratio in (0.9, 0.8) for number in tuned(model, ratio, 25)),
+        ],
     ),
     better(
         "rate, {}, is the best of {} for tiny at {} %. At {} % it leaves tiny's cut start {} points behind what {}"

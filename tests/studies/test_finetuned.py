@@ -33,12 +33,20 @@ def test_what_is_chosen_on_held_out_pairs_learns_from_none_of_their_garments():
     assert len(whole.garments) - len(batches.garments) == len(held)
 
 
-@pytest.mark.parametrize("case", [finetuned.CASES[2], finetuned.CASES[-1]])
+def test_the_larger_models_take_the_rates_of_tiny_and_all_their_trainings():
+    larger = {case: rates for case, rates in finetuned.REPORTED.items() if case not in finetuned.CASES}
+    assert {model for model, *_ in larger} == {"swin_lite_small", "swin_lite_base"}
+    assert all(rates == finetuned.CHOSEN[finetuned.ROOMY, *rest] for (_, *rest), rates in larger.items())
+    assert all(finetuned.seeds(case) == [0, 1, 2] for case in larger)
+    assert not any(one.model in finetuned.LARGER for _, one in finetuned.choosing())
+
+
+@pytest.mark.parametrize("case", [finetuned.CASES[2], finetuned.CASES[-1], ("swin_lite_base", 0.9, 1)])
 def test_a_row_is_the_mean_over_the_stored_verdicts(case):
     model, ratio, epochs = case
     row = finetuned.table().query("model == @model and ratio == @ratio and steps == @epochs * 25").iloc[0]
     found = []
-    for start, rate in zip(finetuned.STARTS, finetuned.CHOSEN[case]):
+    for start, rate in zip(finetuned.STARTS, finetuned.REPORTED[case]):
         asked = [one for run, one in finetuned.reports() if (one.model, one.ratio, one.repair) == (model, ratio, start)]
         one_run = Evidence(finetuned.run(PROFILE, rate, epochs))
         tops = [one_run.measurement(one).top1[:IMAGES] for one in islice(asked, len(finetuned.seeds(case)))]
