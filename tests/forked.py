@@ -92,7 +92,11 @@ def begun(target: Callable, *arguments) -> BaseProcess:
 
 
 def launch_kernel(command: list[str], env: dict[str, str] | None = None, **asked) -> Forked | Popen:
-    """Jupyter's own, but forked; not where huggingface_hub must read other variables when it is imported."""
+    """Jupyter's own, but forked; not where huggingface_hub must read other variables when it is imported.
+
+    No kernel keeps a history: all would write to one database, and one that finds it locked says so in its output.
+    """
+    command = [*command, "--HistoryManager.enabled=False"]
     if any(env.get(name) != _AT_FIRST.get(name) for name in env or {} if name.startswith("HF_")):
         return launcher.launch_kernel(command, env=env, **asked)
     return Forked(command[command.index("-m") :], env, asked.get("cwd"))
