@@ -7,6 +7,7 @@ safetensors) has a JSON card beside it with its recipe, versions, accuracies and
 """
 
 import re
+from pathlib import Path
 
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from timm.models.swin_transformer import SwinTransformer
@@ -75,8 +76,12 @@ def measured_seeds(name: str) -> list[int]:
     return shipped_seeds(SHIPPED, name)
 
 
+def _weights(name: str, seed: int) -> Path:
+    return SHIPPED / f"{name}_seed{seed}.safetensors"
+
+
 def _is_here(name: str, seed: int) -> bool:
-    return (name, seed) not in IN_A_CLONE_ALONE or (SHIPPED / f"{name}_seed{seed}.safetensors").exists()
+    return (name, seed) not in IN_A_CLONE_ALONE or _weights(name, seed).exists()
 
 
 def is_lite(name: str) -> bool:
@@ -144,4 +149,4 @@ def load_lite(name: str, seed: int = 0) -> nn.Module:
     """
     card = lite_card(name, seed)
     require_weights(name, seed)
-    return load_shipped(create_lite(name), SHIPPED / f"{name}_seed{seed}.safetensors", name, card["sha256"])
+    return load_shipped(create_lite(name), _weights(name, seed), name, card["sha256"])

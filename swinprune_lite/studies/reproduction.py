@@ -1,13 +1,13 @@
 """The reproduction's grid: the paper's ratios and higher ones, every method, every seed; and all that is measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from swinprune_lite.measurements.live import drawn
 from swinprune_lite.measurements.profile import Profile, replicate
 from swinprune_lite.measurements.setting import Setting
 from swinprune_lite.measurements.store import question
-from swinprune_lite.models.lite import LITE_MODELS, lite_seeds
+from swinprune_lite.models.lite import lite_seeds
 from swinprune_lite.paper.numbers import TABLE1_RATIOS, TABLE3_RATIOS
 from swinprune_lite.studies import acceleration, criteria, pretrained, repair, structured, surfaces
 from swinprune_lite.studies import finetuned as tuned
@@ -76,22 +76,21 @@ def live_one_shot(profile: Profile) -> list[Setting]:
     """
     if not profile.live_draws:
         return []
-    first = replace(profile, models=profile.models[:1])
-    return drawn(_with_weights(one_shot(first, range(profile.replicates))), profile.live_draws)
+    return drawn(_live(profile, one_shot), profile.live_draws)
 
 
 def live_finetuned(profile: Profile) -> list[Setting]:
     """One fine-tuning that a build computes: of the first model by DIMAP, drawn anew; of pretrained models none."""
     if not profile.live_draws:
         return []
+    return drawn([each for each in _live(profile, finetuned) if each.method == "dimap"], 1)
+
+
+def _live(profile: Profile, grid: Callable[[Profile, Sequence[int]], list[Setting]]) -> list[Setting]:
+    """Of a grid of the first model, which is a lite one, the trainings whose weights are here; a package lacks some."""
     first = replace(profile, models=profile.models[:1])
-    found = _with_weights(finetuned(first, range(profile.replicates)))
-    return drawn([each for each in found if each.method == "dimap"], 1)
-
-
-def _with_weights(settings: list[Setting]) -> list[Setting]:
-    """Those of trainings whose weights are here; an installed package leaves some out."""
-    return [each for each in settings if each.model not in LITE_MODELS or each.training_seed in lite_seeds(each.model)]
+    here = lite_seeds(*first.models)
+    return [each for each in grid(first, range(profile.replicates)) if each.training_seed in here]
 
 
 def measurements() -> list[tuple[Profile, Setting]]:

@@ -118,7 +118,7 @@ PAGE_STATEMENTS = [
             80,
             70,
             *base_behind(),
-            *by_chance()[1:],
+            *reversed(by_chance()),
             mixed_where(),
             *(max(again.apart(*where)) < 0 for where in [(T, 0.8), (B, 0.7), (B, 0.8)]),
         ],
